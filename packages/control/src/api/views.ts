@@ -1,0 +1,147 @@
+import { releaseId } from "@holdover/core";
+import { z } from "zod";
+
+/** What the API shows and takes. The same schemas check requests, write the OpenAPI document and type the command line. */
+
+const epochMs = z.number().meta({ description: "Epoch time in ms." });
+
+export const sessionCountView = z.object({ open: z.int(), lingering: z.int(), connections: z.int() });
+
+export const instanceView = z.object({
+  id: z.string(),
+  service: z.string(),
+  release: z.string(),
+  state: z.enum(["starting", "ready", "draining", "stopped", "lost"]),
+  sinceMs: epochMs,
+  startedAtMs: epochMs,
+  address: z.string(),
+  pid: z.int().nullable(),
+  sessions: sessionCountView.nullable().meta({ description: "null: not known now." }),
+  problem: z.string().nullable().meta({ description: "How it ended, where it has." }),
+});
+
+export const releaseView = z.object({
+  id: z.string(),
+  service: z.string(),
+  state: z.enum(["starting", "ready", "ramping", "current", "retained", "expiring", "retired", "failed"]),
+  sinceMs: epochMs,
+  createdAtMs: epochMs,
+  currentAtMs: epochMs.meta({ description: "When it last became current; 0 for never." }),
+  admission: z.enum(["new", "existing", "none"]),
+  percent: z.number().meta({ description: "Percent of the new sessions it takes ahead of the current release." }),
+  then: z.enum(["promote", "ramp", "wait"]).meta({ description: "What happens once it is ready." }),
+  dir: z.string(),
+  digest: z.string().nullable(),
+  instancesWanted: z.int(),
+  instances: z.array(instanceView).meta({ description: "Instances alive, oldest first." }),
+  sessions: sessionCountView.nullable().meta({ description: "null: not known now." }),
+  retention: z
+    .object({
+      deadlineMs: epochMs.nullable().meta({ description: "When what is left is ended; null: never." }),
+      floorUntilMs: epochMs,
+      why: z.string(),
+    })
+    .nullable()
+    .meta({ description: "For a retained or expiring release." }),
+  failure: z.object({ code: z.string(), problem: z.string(), log: z.array(z.string()) }).nullable(),
+});
+
+export const serviceView = z.object({
+  name: z.string(),
+  hosts: z.array(z.string()),
+  path: z.string(),
+  current: z.string().nullable(),
+  sessions: sessionCountView.nullable(),
+  releases: z.array(releaseView).meta({ description: "Oldest first." }),
+});
+
+export const statusView = z.object({
+  nowMs: epochMs,
+  version: z.string(),
+  startedAtMs: epochMs.meta({ description: "When the control process started." }),
+  router: z.object({
+    linked: z.boolean().meta({ description: "Whether the host is linked to control; if not, counts are not known." }),
+    address: z.string().nullable(),
+    closing: z.boolean(),
+    tableIssued: z.int(),
+    tableInForce: z.int().nullable(),
+  }),
+  services: z.array(serviceView),
+});
+
+export const liveSessionView = z.object({
+  service: z.string(),
+  key: z.string(),
+  release: z.string(),
+  instance: z.string().nullable(),
+  fence: z.int(),
+  state: z.enum(["open", "lingering"]),
+  openedAtMs: epochMs,
+  lingeringSinceMs: epochMs.nullable(),
+  connections: z.int(),
+});
+
+export const endedSessionView = z.object({
+  service: z.string(),
+  key: z.string(),
+  release: z.string(),
+  instance: z.string(),
+  fence: z.int(),
+  openedAtMs: epochMs,
+  endedAtMs: epochMs,
+  reason: z.enum(["hangup", "expired", "moved", "cut", "lost"]),
+  connectionsClosed: z.int(),
+});
+
+export const auditEntryView = z.object({
+  seq: z.int(),
+  hash: z.string(),
+  atMs: epochMs,
+  kind: z.string(),
+  actor: z.string(),
+  reason: z.string(),
+  service: z.string().optional(),
+  release: z.string().optional(),
+  instance: z.string().optional(),
+  session: z.string().optional(),
+  detail: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).optional(),
+});
+
+export const deployRequest = z.strictObject({
+  release: releaseId,
+  dir: z.string().min(1).optional().meta({ description: "Absolute path of the build; left out: the snapshot of a retired release." }),
+  definition: z
+    .unknown()
+    .optional()
+    .meta({ description: "The service's section of holdover.yaml; it comes into force with this deploy." }),
+  then: z
+    .discriminatedUnion("then", [
+      z.strictObject({ then: z.literal("promote") }),
+      z.strictObject({ then: z.literal("ramp"), percent: z.number().gt(0).max(100) }),
+      z.strictObject({ then: z.literal("wait") }),
+    ])
+    .default({ then: "promote" }),
+});
+
+export const rampRequest = z.strictObject({ percent: z.number().gt(0).max(100) });
+
+export const rollbackRequest = z.strictObject({
+  to: z.string().optional().meta({ description: "Left out: the release that was current before." }),
+  sessions: z.enum(["finish", "cut"]).default("finish").meta({ description: "What becomes of the sessions on the release that is left." }),
+});
+
+export const retireRequest = z.strictObject({
+  now: z.boolean().default(false).meta({ description: "Cut live sessions at once, paced, instead of asking them to move first." }),
+});
+
+export const shutdownRequest = z.strictObject({ now: z.boolean().default(false) });
+
+export type InstanceView = z.output<typeof instanceView>;
+export type ReleaseView = z.output<typeof releaseView>;
+export type ServiceView = z.output<typeof serviceView>;
+export type StatusView = z.output<typeof statusView>;
+export type LiveSessionView = z.output<typeof liveSessionView>;
+export type EndedSessionView = z.output<typeof endedSessionView>;
+export type AuditEntryView = z.output<typeof auditEntryView>;
+export type DeployRequest = z.output<typeof deployRequest>;
+export type RollbackRequest = z.output<typeof rollbackRequest>;

@@ -1,0 +1,45 @@
+import type { EndedSession, LiveSession, SessionQuery } from "@holdover/core";
+import type { DeployRequest, InstanceView, ReleaseView, RollbackRequest, StatusView } from "./api/views.ts";
+
+/**
+ * All that the API can ask of control. Each change resolves when it is stored with its audit entries and, where it
+ * changes the table, when the table is in force. All throw a HoldoverError of the error table.
+ */
+export interface Operations {
+  status(): StatusView;
+
+  /** @throws HoldoverError SERVICE_UNKNOWN, RELEASE_UNKNOWN */
+  release(service: string, release: string): ReleaseView;
+
+  /**
+   * Takes a release up: stored as `starting`; what follows is observed. Creates the service where its definition comes along.
+   * @throws HoldoverError SERVICE_UNKNOWN, CONFIG_INVALID, RELEASE_EXISTS, DEPLOY_IN_PROGRESS, DIRECTORY_MISSING, COMMAND_MISSING
+   */
+  deploy(service: string, request: DeployRequest, actor: string): Promise<ReleaseView>;
+
+  /** @throws HoldoverError RELEASE_TRANSITION, RELEASE_COLD */
+  promote(service: string, release: string, actor: string): Promise<ReleaseView>;
+
+  /** @throws HoldoverError RELEASE_TRANSITION, RELEASE_COLD */
+  ramp(service: string, release: string, percent: number, actor: string): Promise<ReleaseView>;
+
+  /** Returns the release that is current now. @throws HoldoverError NO_PREVIOUS_RELEASE, RELEASE_COLD */
+  rollback(service: string, request: RollbackRequest, actor: string): Promise<ReleaseView>;
+
+  /** @throws HoldoverError RELEASE_IS_CURRENT, RELEASE_TRANSITION */
+  retire(service: string, release: string, now: boolean, actor: string): Promise<ReleaseView>;
+
+  /** Alive ones first, then the last ended ones. @throws HoldoverError LINK_DOWN */
+  instances(): InstanceView[];
+
+  /** @throws HoldoverError LINK_DOWN */
+  sessions(query: SessionQuery): Promise<LiveSession[]>;
+
+  history(filter: { service?: string; release?: string }, limit: number): Promise<EndedSession[]>;
+
+  /** The last lines that the instances of a release wrote, with the instance's id in front when there are several. */
+  logs(service: string, release: string, instance: string | undefined, lines: number): Promise<string[]>;
+
+  /** Ends Holdover: waits for live sessions up to the grace, or with `now` cuts them at once, paced. */
+  shutdown(now: boolean, actor: string): Promise<void>;
+}

@@ -1,0 +1,325 @@
+/**
+ * Every error a user can meet, in one table: the HTTP status it is answered with, the exit code the command line ends
+ * with, what happened (and to what), and what to do next. `{name}` is filled in from the error's details.
+ * docs/errors.md is made from this table and a test compares the two.
+ *
+ * Exit codes: 1 it failed, 2 wrong usage or configuration, 3 Holdover is not reachable, 4 refused in the present state.
+ */
+export const ERRORS = {
+  CONFIG_INVALID: {
+    status: 400,
+    exit: 2,
+    what: "{where}: {problem}",
+    next: "{remedy}",
+  },
+  CONFIG_MISSING: {
+    status: 400,
+    exit: 2,
+    what: "There is no {file} in this directory.",
+    next: "Write one with `holdover init`, or name another with --config FILE.",
+  },
+  REQUEST_INVALID: {
+    status: 400,
+    exit: 2,
+    what: "{problem}",
+    next: "See /openapi.json for what this call takes.",
+  },
+  UNAUTHORIZED: {
+    status: 401,
+    exit: 3,
+    what: "The API was called without a valid token.",
+    next: "Send `Authorization: Bearer …` with the content of {tokenFile}, or use the unix socket.",
+  },
+  ROUTE_UNKNOWN: {
+    status: 404,
+    exit: 2,
+    what: "The API has nothing at {method} {path}.",
+    next: "See /openapi.json for what there is.",
+  },
+  SERVICE_UNKNOWN: {
+    status: 404,
+    exit: 2,
+    what: "There is no service {service}.",
+    next: "Known services: {known}. A new one is added to holdover.yaml and then deployed.",
+  },
+  RELEASE_UNKNOWN: {
+    status: 404,
+    exit: 2,
+    what: "Service {service} has no release {release}.",
+    next: "Its releases: {known}.",
+  },
+  INSTANCE_UNKNOWN: {
+    status: 404,
+    exit: 2,
+    what: "There is no instance {instance}.",
+    next: "List them with `holdover instances`.",
+  },
+  RELEASE_EXISTS: {
+    status: 409,
+    exit: 4,
+    what: "Service {service} already has a release {release}; it is {state}.",
+    next: "A release is immutable: deploy the new build under another id.",
+  },
+  RELEASE_TRANSITION: {
+    status: 409,
+    exit: 4,
+    what: "Release {release} is {from} and cannot become {to}.",
+    next: "See `holdover status` for what it is now; from {from} it can become: {allowed}.",
+  },
+  RELEASE_IS_CURRENT: {
+    status: 409,
+    exit: 4,
+    what: "Release {release} is the current release of {service}.",
+    next: "Deploy, promote or roll back to another release first.",
+  },
+  RELEASE_COLD: {
+    status: 409,
+    exit: 4,
+    what: "Release {release} of {service} has no ready instance, so it cannot take sessions now.",
+    next: "Deploy it again: `holdover deploy {service} --release {release}`.",
+  },
+  RELEASE_FAILED: {
+    status: 409,
+    exit: 1,
+    what: "Release {release} of {service} failed: {problem}",
+    next: "Nothing else changed. Mend it and deploy again; the whole log: `holdover logs {service} {release}`.",
+  },
+  NO_PREVIOUS_RELEASE: {
+    status: 409,
+    exit: 4,
+    what: "Service {service} has no retained release to roll back to.",
+    next: "A retired release comes back with `holdover deploy {service} --release ID`.",
+  },
+  DEPLOY_IN_PROGRESS: {
+    status: 409,
+    exit: 4,
+    what: "Service {service} is already deploying release {release} (it is {state}).",
+    next: "Wait for it, promote it, or give it up with `holdover retire {service} {release}`.",
+  },
+  SESSIONS_LIVE: {
+    status: 409,
+    exit: 4,
+    what: "{count} live sessions would be cut.",
+    next: "Wait until they have ended, or say that they may be cut: --now.",
+  },
+  DIRECTORY_MISSING: {
+    status: 400,
+    exit: 2,
+    what: "There is no directory {dir}.",
+    next: "Name the directory that holds the build: --dir DIR.",
+  },
+  COMMAND_MISSING: {
+    status: 400,
+    exit: 2,
+    what: "The command {command} is neither in {dir} nor on the PATH.",
+    next: "Correct `command` of service {service} in holdover.yaml, or name the right directory with --dir.",
+  },
+  SNAPSHOT_FAILED: {
+    status: 507,
+    exit: 1,
+    what: "The snapshot of {dir} could not be written: {problem}",
+    next: "Nothing was deployed and the unfinished copy was removed. Free disk space or correct the directory, then deploy again.",
+  },
+  INSTANCE_EXITED: {
+    status: 500,
+    exit: 1,
+    what: "Instance {instance} ended by itself ({how}) before it was healthy.",
+    next: "Its log: `holdover logs {service} {release}`.",
+  },
+  INSTANCE_UNHEALTHY: {
+    status: 500,
+    exit: 1,
+    what: "Instance {instance} was not healthy within {timeout}: {problem}",
+    next: "It has to listen on the port given in PORT and answer its health check ({check}).",
+  },
+  GATE_FAILED: {
+    status: 500,
+    exit: 1,
+    what: "The gate of release {release} said no: {problem}",
+    next: "Nothing else changed. Its output is in `holdover logs {service} {release}`.",
+  },
+  PORT_TAKEN: {
+    status: 500,
+    exit: 1,
+    what: "Address {address} is already in use.",
+    next: "Stop what listens there, or change `{setting}` in holdover.yaml.",
+  },
+  LISTEN_FAILED: {
+    status: 500,
+    exit: 1,
+    what: "Cannot listen on {address}: {problem}",
+    next: "Change `{setting}` in holdover.yaml.",
+  },
+  ALREADY_RUNNING: {
+    status: 409,
+    exit: 4,
+    what: "Another Holdover already runs on {stateDir}.",
+    next: "Use it (`holdover status`), stop it (`holdover down`), or take another directory with `state:` in holdover.yaml.",
+  },
+  NOT_RUNNING: {
+    status: 503,
+    exit: 3,
+    what: "No Holdover answers at {socket}.",
+    next: "Start it with `holdover up`, or name its directory with --config.",
+  },
+  CONTROL_BUSY: {
+    status: 503,
+    exit: 3,
+    what: "The control process is not ready yet: {problem}",
+    next: "Sessions are served all the same. Try again in a moment.",
+  },
+  STORE_CORRUPT: {
+    status: 500,
+    exit: 1,
+    what: "The database {file} cannot be read: {problem}",
+    next: "Nothing was changed. Put back a copy of the file, or move it away to start empty.",
+  },
+  STORE_NEWER: {
+    status: 500,
+    exit: 1,
+    what: "The database {file} was written by a newer Holdover (format {found}; this one knows {known}).",
+    next: "Run the newer Holdover, or put back a copy from before its upgrade.",
+  },
+  STORE_FAILED: {
+    status: 503,
+    exit: 1,
+    what: "The database {file} refused a write: {problem}",
+    next: "Free disk space or mend its permissions; what was acknowledged before is kept.",
+  },
+  AUDIT_BROKEN: {
+    status: 500,
+    exit: 1,
+    what: "The audit chain is broken at entry {seq}: {problem}",
+    next: "Somebody or something changed the record. Keep the file, and compare it with an older copy.",
+  },
+  LINK_MESSAGE_INVALID: {
+    status: 500,
+    exit: 1,
+    what: "The control link brought a message that cannot be read: {problem}",
+    next: "Host and control must be of the same version. The link is closed and opened again.",
+  },
+  LINK_DOWN: {
+    status: 503,
+    exit: 3,
+    what: "The host is not linked to control, so this cannot be done now.",
+    next: "Sessions are served all the same. Try again in a moment; if it stays, see the log of host.",
+  },
+  SESSION_KEY_INVALID: {
+    status: 400,
+    exit: 1,
+    what: "The session key in {place} cannot be used: {problem}",
+    next: "Send a key of 1 to 256 bytes without control characters.",
+  },
+  SESSION_LIMIT: {
+    status: 503,
+    exit: 1,
+    what: "This router already holds {limit} sessions.",
+    next: "Try again later, or raise `limits.sessions`.",
+  },
+  HOST_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    what: "No service answers for host {host} and path {path}.",
+    next: "Check `hosts` and `path` of the services in holdover.yaml.",
+  },
+  REQUEST_MALFORMED: {
+    status: 400,
+    exit: 1,
+    what: "The request was refused: {problem}",
+    next: "Send a request as RFC 9110 and RFC 9112 have it.",
+  },
+  HEAD_TOO_LARGE: {
+    status: 431,
+    exit: 1,
+    what: "The head of the request is over {limit} bytes.",
+    next: "Send fewer or shorter header fields.",
+  },
+  HEAD_TOO_SLOW: {
+    status: 408,
+    exit: 1,
+    what: "The head of the request was not complete within {timeout}.",
+    next: "Send the request again.",
+  },
+  NO_INSTANCE: {
+    status: 503,
+    exit: 1,
+    what: "Service {service} has no instance that takes this session now.",
+    next: "Try again in a second.",
+  },
+  INSTANCE_UNREACHABLE: {
+    status: 502,
+    exit: 1,
+    what: "The instance of this session did not answer: {problem}",
+    next: "Connect again; if the instance is gone, the session is placed anew.",
+  },
+  INTERNAL: {
+    status: 500,
+    exit: 1,
+    what: "Something went wrong inside Holdover: {problem}",
+    next: "This is a defect. Please report it with the log around this moment.",
+  },
+} as const satisfies Record<string, { status: number; exit: number; what: string; next: string }>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export type ErrorDetails = Readonly<Record<string, string | number>>;
+
+/** What an error looks like on the wire: the body of an API or router answer is `{ "error": ErrorBody }`. */
+export interface ErrorBody {
+  readonly code: ErrorCode;
+  readonly what: string;
+  readonly next: string;
+  readonly details: ErrorDetails;
+}
+
+/** The one error class. Its code is a row of {@link ERRORS}; `details` fill in the row's sentences. */
+export class HoldoverError extends Error {
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, details: ErrorDetails = {}, options?: { cause?: unknown }) {
+    super(fill(ERRORS[code].what, details), options);
+    this.name = "HoldoverError";
+    this.code = code;
+    this.details = details;
+  }
+
+  get next(): string {
+    return fill(ERRORS[this.code].next, this.details);
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status;
+  }
+
+  get exit(): number {
+    return ERRORS[this.code].exit;
+  }
+
+  body(): ErrorBody {
+    return { code: this.code, what: this.message, next: this.next, details: this.details };
+  }
+}
+
+/** Normalises whatever was thrown, once, at the edge where it is reported. The original stays as `cause`. */
+export function asHoldoverError(thrown: unknown): HoldoverError {
+  if (thrown instanceof HoldoverError) return thrown;
+  return new HoldoverError("INTERNAL", { problem: problemOf(thrown) }, { cause: thrown });
+}
+
+/** The words of whatever was thrown, for a `{problem}`. */
+export function problemOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** Reads an {@link ErrorBody} that came over the wire back into an error. */
+export function errorFromBody(body: ErrorBody): HoldoverError {
+  return new HoldoverError(body.code in ERRORS ? body.code : "INTERNAL", { problem: body.what, ...body.details });
+}
+
+function fill(template: string, details: ErrorDetails): string {
+  return template.replaceAll(/\{(\w+)\}/g, (whole, name: string) => {
+    const value = details[name];
+    return value === undefined ? whole : String(value);
+  });
+}

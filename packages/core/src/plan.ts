@@ -1,0 +1,261 @@
+import type { Instance } from "./instance.ts";
+import { isAlive } from "./instance.ts";
+import { formatDuration } from "./duration.ts";
+import type { ReleaseRecord, ReleaseState, ServiceRecord } from "./release.ts";
+import { expiring, ramping, ready, retired } from "./release.ts";
+import { retentionOf } from "./retention.ts";
+import type { SessionCount } from "./session.ts";
+
+/** All that a plan follows from. What is not known is null, and never taken for zero. */
+export interface Observed {
+  readonly nowMs: number;
+  readonly services: readonly ServiceRecord[];
+  /** Every instance the platform knows, ended ones of late included; null while the platform is out of reach. */
+  readonly instances: readonly Instance[] | null;
+  /** Sessions by instance, for instances that hold any; null while not every router has told. */
+  readonly sessions: ReadonlyMap<string, SessionCount> | null;
+  /** The host is shutting down: nothing is to be started, stopped or promoted. */
+  readonly closing: boolean;
+}
+
+/** One step towards what should be. Each is safe to take twice: what it sees may have changed since it was planned. */
+export type Action =
+  | { readonly do: "snapshot"; readonly service: string; readonly release: string }
+  | { readonly do: "start"; readonly service: string; readonly release: string; readonly ordinal: number }
+  | { readonly do: "gate"; readonly service: string; readonly release: string; readonly instance: string }
+  | {
+      readonly do: "transition";
+      readonly service: string;
+      readonly release: string;
+      readonly to: ReleaseState;
+      readonly why: string;
+    }
+  | { readonly do: "cutover"; readonly service: string; readonly release: string; readonly why: string }
+  | {
+      readonly do: "fail";
+      readonly service: string;
+      readonly release: string;
+      readonly instance: string;
+      readonly code: string;
+      readonly problem: string;
+    }
+  /** Stop an instance if it holds no session at the moment of stopping. */
+  | {
+      readonly do: "stop";
+      readonly service: string;
+      readonly instance: string;
+      readonly graceMs: number;
+      readonly why: string;
+    }
+  | { readonly do: "remove-snapshot"; readonly service: string; readonly release: string };
+
+/** A new release whose instances end this often before they are healthy has failed. */
+const START_ATTEMPTS = 3;
+/** An instance that was ready for this long was sound: the next failure starts the back-off from the beginning. */
+const SOUND_AFTER_MS = 60_000;
+const BACKOFF_FIRST_MS = 200;
+const BACKOFF_MOST_MS = 30_000;
+/** Snapshots of the last retired releases are kept, so that they can be deployed again without the build. */
+const RETIRED_SNAPSHOTS_KEPT = 3;
+
+/** When a plan would change by time alone, at the latest; the caller plans again then. */
+export const REPLAN_EVERY_MS = 250;
+
+/** The next steps for everything that is not yet as it should be. A pure function of what was observed. */
+export function plan(observed: Observed): Action[] {
+  const { instances } = observed;
+  if (!instances || observed.closing) return [];
+  return observed.services.flatMap((service) => [
+    ...service.releases.flatMap((release) =>
+      planRelease(
+        service,
+        release,
+        instances.filter((one) => one.service === service.name && one.release === release.id),
+        observed,
+      ),
+    ),
+    ...planSnapshots(service, instances),
+  ]);
+}
+
+function planRelease(
+  service: ServiceRecord,
+  release: ReleaseRecord,
+  instances: Instance[],
+  observed: Observed,
+): Action[] {
+  const { state } = release;
+  switch (state.name) {
+    case "starting":
+      return planStarting(service, release, instances, observed.nowMs);
+    case "ready":
+      return [
+        ...keepRunning(service, release, instances, observed.nowMs),
+        ...planIntent(service, release, instances, observed.nowMs),
+      ];
+    case "ramping":
+    case "current":
+      return keepRunning(service, release, instances, observed.nowMs);
+    case "retained":
+      return planRetained(service, release, instances, observed);
+    case "expiring":
+      return [
+        ...stopEmpty(service, instances, observed, 0, "its window is over"),
+        ...retireWhenGone(service, release, instances, observed),
+      ];
+    case "retired":
+    case "failed":
+      return stopEmpty(service, instances, observed, 0, `release ${release.id} is ${state.name}`);
+  }
+}
+
+function planStarting(service: ServiceRecord, release: ReleaseRecord, instances: Instance[], nowMs: number): Action[] {
+  const at = { service: service.name, release: release.id };
+  if (release.snapshot === null) return [{ do: "snapshot", ...at }];
+  const failures = instances.filter((one) => one.state.name === "lost" && one.startedAtMs >= release.state.sinceMs);
+  const last = failures.at(-1);
+  if (
+    last?.state.name === "lost" &&
+    (failures.length >= START_ATTEMPTS || last.state.exit.error === "INSTANCE_UNHEALTHY")
+  ) {
+    const { exit } = last.state;
+    return [{ do: "fail", ...at, instance: last.id, code: exit.error ?? "INSTANCE_EXITED", problem: exit.problem }];
+  }
+  const warm = instances.filter((one) => one.state.name === "ready");
+  const first = warm[0];
+  if (!first || warm.length < release.definition.instances) return keepRunning(service, release, instances, nowMs);
+  if (release.definition.gate && !release.gatePassed) return [{ do: "gate", ...at, instance: first.id }];
+  const count = `${warm.length} healthy ${warm.length === 1 ? "instance" : "instances"}`;
+  return [
+    { do: "transition", ...at, to: ready(nowMs), why: release.definition.gate ? `${count}, gate passed` : count },
+  ];
+}
+
+function planIntent(service: ServiceRecord, release: ReleaseRecord, instances: Instance[], nowMs: number): Action[] {
+  const at = { service: service.name, release: release.id };
+  if (!instances.some((one) => one.state.name === "ready")) return [];
+  switch (release.intent.then) {
+    case "promote":
+      return [{ do: "cutover", ...at, why: "deployed" }];
+    case "ramp":
+      return [{ do: "transition", ...at, to: ramping(nowMs, release.intent.percent), why: "deployed with a ramp" }];
+    case "wait":
+      return [];
+  }
+}
+
+function planRetained(
+  service: ServiceRecord,
+  release: ReleaseRecord,
+  instances: Instance[],
+  observed: Observed,
+): Action[] {
+  const at = { service: service.name, release: release.id };
+  const { nowMs } = observed;
+  const policy = service.definition.retention;
+  const { verdict, why } = retentionOf(release, policy, nowMs);
+  switch (verdict) {
+    case "expire": {
+      const graceMs = policy.policy === "fixed" ? policy.grace : 0;
+      return [{ do: "transition", ...at, to: expiring(nowMs, nowMs + graceMs), why }];
+    }
+    case "keep":
+      return [
+        ...stopEmpty(service, instances, observed, 1, "it is empty"),
+        ...keepRunning(service, release, instances, nowMs, 1),
+      ];
+    case "retire":
+      return [
+        ...stopEmpty(service, instances, observed, 0, "it is empty"),
+        ...retireWhenGone(service, release, instances, observed),
+      ];
+  }
+}
+
+/** Starts what is missing to `wanted` instances, one after another failure only after the back-off. */
+function keepRunning(
+  service: ServiceRecord,
+  release: ReleaseRecord,
+  instances: Instance[],
+  nowMs: number,
+  wanted = release.definition.instances,
+): Action[] {
+  const running = instances.filter((one) => one.state.name === "starting" || one.state.name === "ready").length;
+  if (running >= wanted || nowMs < restartAtMs(instances)) return [];
+  return Array.from({ length: wanted - running }, (_, index) => ({
+    do: "start" as const,
+    service: service.name,
+    release: release.id,
+    ordinal: release.nextOrdinal + index,
+  }));
+}
+
+/** When the next instance may be started: twice as long after each failure in a row, 200 ms to 30 s. */
+function restartAtMs(instances: readonly Instance[]): number {
+  let failures = 0;
+  let lastMs = 0;
+  for (const { state, readyAtMs } of instances) {
+    if (state.name !== "lost") continue;
+    const wasSound = readyAtMs > 0 && state.exit.atMs - readyAtMs >= SOUND_AFTER_MS;
+    failures = wasSound ? 1 : failures + 1;
+    lastMs = Math.max(lastMs, state.exit.atMs);
+  }
+  if (failures === 0) return 0;
+  return lastMs + Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** (failures - 1));
+}
+
+/** Stops the instances that hold no session, but leaves `atLeast` running. */
+function stopEmpty(
+  service: ServiceRecord,
+  instances: Instance[],
+  observed: Observed,
+  atLeast: number,
+  why: string,
+): Action[] {
+  const { sessions } = observed;
+  if (!sessions) return [];
+  const running = instances.filter(isAlive);
+  const spare = running.filter((one) => !sessions.has(one.id));
+  const most = Math.max(0, running.length - atLeast);
+  return spare.slice(0, most).map((one) => ({
+    do: "stop",
+    service: service.name,
+    instance: one.id,
+    graceMs: service.definition.stopGrace,
+    why,
+  }));
+}
+
+/** Retired is what has no session and no instance; both must be known (DESIGN, States). */
+function retireWhenGone(
+  service: ServiceRecord,
+  release: ReleaseRecord,
+  instances: Instance[],
+  observed: Observed,
+): Action[] {
+  if (!observed.sessions || instances.some((one) => isAlive(one) || observed.sessions?.has(one.id))) return [];
+  const lasted = formatDuration(observed.nowMs - release.state.sinceMs);
+  return [
+    {
+      do: "transition",
+      service: service.name,
+      release: release.id,
+      to: retired(observed.nowMs),
+      why: `no session and no instance left after ${lasted}`,
+    },
+  ];
+}
+
+function planSnapshots(service: ServiceRecord, instances: readonly Instance[]): Action[] {
+  const inUse = (id: string) =>
+    instances.some((one) => one.service === service.name && one.release === id && isAlive(one));
+  const gone = service.releases
+    .filter(
+      (release) => (release.state.name === "retired" || release.state.name === "failed") && release.snapshot !== null,
+    )
+    .filter((release) => !inUse(release.id))
+    .toSorted((a, b) => b.state.sinceMs - a.state.sinceMs);
+  return gone
+    .slice(RETIRED_SNAPSHOTS_KEPT)
+    .map((release) => ({ do: "remove-snapshot", service: service.name, release: release.id }));
+}

@@ -1,0 +1,7 @@
+/** Time, as an argument. */
+export interface Clock {
+  /** Epoch time in ms. MUST NOT be used to measure a span that matters: it may jump. */
+  now(): number;
+  /** Runs once after at least `ms`; returns what cancels it. MUST NOT keep a process alive by itself. */
+  after(ms: number, run: () => void): () => void;
+}

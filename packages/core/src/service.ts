@@ -1,0 +1,212 @@
+import { z } from "zod";
+import { parseDuration } from "./duration.ts";
+
+/** A duration in a configuration file; milliseconds once read. */
+const duration = (what: string) =>
+  z
+    .string()
+    .meta({ description: `${what} A number and one of ms, s, m, h, d.`, examples: ["500ms", "30s", "5m"] })
+    .transform((text, context) => {
+      const ms = parseDuration(text);
+      if (ms !== undefined) return ms;
+      context.addIssue({ code: "custom", message: `"${text}" is not a duration; write for example 30s, 5m or 1h` });
+      return z.NEVER;
+    });
+
+/** A share of a whole: "5%" or a number from 0 to 1. A number from 0 to 1 once read. */
+const share = (what: string) =>
+  z
+    .union([z.string(), z.number()])
+    .meta({ description: `${what} A percentage such as 5%, or a number from 0 to 1.`, examples: ["5%", 0.05] })
+    .transform((value, context) => {
+      const number =
+        typeof value === "number" ? value : /^\d+(\.\d+)?%$/.test(value) ? Number.parseFloat(value) / 100 : -1;
+      if (number > 0 && number <= 1) return number;
+      context.addIssue({ code: "custom", message: `"${value}" is not a share; write for example 5% or 0.05` });
+      return z.NEVER;
+    });
+
+export const SERVICE_NAME = /^[a-z0-9][a-z0-9-]{0,39}$/;
+export const RELEASE_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+export const releaseId = z
+  .string()
+  .regex(
+    RELEASE_ID,
+    "a release id is 1 to 64 of letters, digits, dot, dash and underscore, the first a letter or a digit",
+  )
+  .meta({ description: "A version or a git SHA.", examples: ["v2", "1.4.0", "9fceb02"] });
+
+const command = z
+  .union([
+    z.array(z.string().min(1)).min(1),
+    z
+      .string()
+      .min(1)
+      .transform((line) => line.trim().split(/\s+/)),
+  ])
+  .meta({
+    description: "The program and its arguments. A string is split at white space and no shell is involved.",
+    examples: [["node", "server.js"], "node server.js"],
+  });
+
+const headerName = z
+  .string()
+  .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, "this is no header name")
+  .transform((name) => name.toLowerCase());
+
+const keyPlace = z
+  .union([
+    z.strictObject({ header: headerName.meta({ description: "The name of a header." }) }),
+    z.strictObject({ query: z.string().min(1).meta({ description: "The name of a query parameter." }) }),
+    z.strictObject({
+      path: z
+        .string()
+        .regex(/^\/(?=.*:\w)/, "a path pattern starts with / and has one part such as :room")
+        .meta({ description: "A path pattern with one parameter: /rooms/:room", examples: ["/rooms/:room"] }),
+    }),
+    z.strictObject({ cookie: z.string().min(1).meta({ description: "The name of a cookie." }) }),
+  ])
+  .meta({ description: "One place where a request may carry the session key." });
+
+/** One place of a session key: `{ header }`, `{ query }`, `{ path }` or `{ cookie }`. */
+export type KeyPlace = z.output<typeof keyPlace>;
+
+const health = z
+  .strictObject({
+    path: z
+      .string()
+      .startsWith("/")
+      .optional()
+      .meta({
+        description: "An HTTP path that answers 2xx or 3xx when healthy. Left out: a TCP connection is enough.",
+      }),
+    startTimeout: duration("How long an instance may take until it is healthy.").default(30_000),
+    interval: duration("How often a ready instance is checked; three failures in a row and it counts as lost.").default(
+      2000,
+    ),
+    timeout: duration("How long one check may take.").default(1000),
+  })
+  .prefault({});
+
+const retention = z
+  .discriminatedUnion("policy", [
+    z.strictObject({
+      policy: z.literal("until-empty"),
+      floor: duration("How long a retained release is kept warm for a rollback, even with no session left.").default(0),
+    }),
+    z.strictObject({
+      policy: z.literal("fixed"),
+      window: duration("How long a retained release may finish its sessions."),
+      floor: duration("How long a retained release is kept warm for a rollback, even with no session left.").default(0),
+      grace: duration("After the window: how long what is left is asked to move, before it is cut.").default(30_000),
+    }),
+  ])
+  .prefault({ policy: "until-empty" });
+
+export type RetentionPolicy = z.output<typeof retention>;
+
+/** A service as holdover.yaml declares it. What has a default here may be left out there. */
+export const serviceDefinition = z.strictObject({
+  hosts: z
+    .array(
+      z
+        .string()
+        .min(1)
+        .transform((host) => host.toLowerCase()),
+    )
+    .default([])
+    .meta({
+      description: "Host names this service answers for; none: any. `*.example.com` matches one label or more.",
+    }),
+  path: z.string().startsWith("/").default("/").meta({ description: "Path prefix this service answers for." }),
+  dir: z.string().min(1).optional().meta({ description: "The directory of the build; `deploy --dir` overrides it." }),
+  release: releaseId.optional().meta({ description: "The release that the very first `holdover up` makes current." }),
+  command,
+  env: z
+    .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "this is no name of a variable"), z.string())
+    .default({})
+    .meta({ description: "Environment variables of the instances." }),
+  instances: z.int().min(1).max(256).default(1).meta({ description: "How many instances a release has." }),
+  capacity: z
+    .int()
+    .min(1)
+    .optional()
+    .meta({ description: "How many sessions one instance takes at the most; left out: no limit." }),
+  session: z
+    .strictObject({
+      key: z
+        .array(keyPlace)
+        .default([])
+        .meta({ description: "Where a request carries its session key; the first place that has one counts." }),
+      linger: duration(
+        "How long a session without a connection keeps its pin, so that a reconnect comes back.",
+      ).default(60_000),
+    })
+    .prefault({}),
+  health,
+  gate: z
+    .strictObject({
+      command,
+      timeout: duration("How long the gate may take.").default(60_000),
+    })
+    .optional()
+    .meta({
+      description:
+        "A command that must exit with 0 before a release gets traffic. It runs in the release's directory with HOLDOVER_URL set to a fresh instance.",
+    }),
+  retention,
+  disconnects: z
+    .strictObject({
+      atOnce: share("The share of the service's connections that may be closed on purpose within a period.").default(
+        0.05,
+      ),
+      period: duration("The period of that share: how long clients take to reconnect.").default(1000),
+    })
+    .prefault({}),
+  stopGrace: duration("How long an instance may take to exit after SIGTERM, before SIGKILL.").default(10_000),
+});
+
+/** A service as it is used: durations in milliseconds, defaults filled in. */
+export type ServiceDefinition = z.output<typeof serviceDefinition>;
+
+const address = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:]+\]|[^:[\]]+):\d{1,5}$/, "write an address as host:port, for example 127.0.0.1:8080")
+  .meta({ examples: ["127.0.0.1:8080"] });
+
+/** The whole of holdover.yaml. */
+export const holdoverConfig = z
+  .strictObject({
+    $schema: z.string().optional(),
+    listen: address.default("127.0.0.1:8080").meta({ description: "Where the router takes connections." }),
+    api: address.default("127.0.0.1:8090").meta({ description: "Where the control API listens; loopback only." }),
+    state: z
+      .string()
+      .default(".holdover")
+      .meta({ description: "The directory of databases, snapshots, logs and sockets." }),
+    trustForwarded: z
+      .boolean()
+      .default(false)
+      .meta({ description: "Keep X-Forwarded-* and Forwarded of the client: only behind another proxy." }),
+    limits: z
+      .strictObject({
+        sessions: z.int().min(1).default(1_000_000).meta({ description: "Sessions one router holds at the most." }),
+        headBytes: z.int().min(1024).max(1_048_576).default(16_384).meta({ description: "Bytes of a request's head." }),
+        headTimeout: duration("How long the head of a request may take.").default(10_000),
+      })
+      .prefault({}),
+    shutdownGrace: duration("How long `down` or SIGTERM waits for sessions to end before it cuts them.").default(
+      25_000,
+    ),
+    services: z
+      .record(
+        z.string().regex(SERVICE_NAME, "a service name is 1 to 40 of a-z, 0-9 and dash, the first no dash"),
+        serviceDefinition,
+      )
+      .refine((services) => Object.keys(services).length > 0, "declare at least one service")
+      .meta({ description: "The services, by name." }),
+  })
+  .meta({ title: "holdover.yaml", description: "What Holdover runs, and by which rules." });
+
+export type HoldoverConfig = z.output<typeof holdoverConfig>;

@@ -1,0 +1,164 @@
+import { z } from "zod";
+import { HoldoverError } from "./errors.ts";
+import { routingTable } from "./routing-table.ts";
+
+/** The control link speaks JSON, one message a line. Both ends must speak the same version. */
+export const LINK_PROTOCOL = 1;
+
+/** A longer line closes the link: 300 services of 200 instances are some 6 MB. */
+export const LINK_LINE_BYTES = 16 * 1024 * 1024;
+
+const pin = z.object({
+  service: z.string(),
+  key: z.string(),
+  release: z.string(),
+  instance: z.string(),
+  fence: z.int(),
+  openedAtMs: z.number(),
+});
+
+const endedSession = pin.extend({
+  reason: z.enum(["hangup", "expired", "moved", "cut", "lost"]),
+  endedAtMs: z.number(),
+  connectionsClosed: z.int(),
+});
+
+const eventBase = z.object({ seq: z.int(), atMs: z.number() });
+const sessionEvent = z.discriminatedUnion("kind", [
+  eventBase.extend({ kind: z.literal("ended"), session: endedSession }),
+  eventBase.extend({ kind: z.literal("disrupted"), pin, connections: z.int() }),
+  eventBase.extend({ kind: z.literal("placed-anew"), pin, from: z.string() }),
+]);
+
+const exit = z.object({
+  atMs: z.number(),
+  code: z.int().nullable(),
+  signal: z.string().nullable(),
+  error: z.string().nullable(),
+  problem: z.string(),
+});
+
+const instanceState = z.discriminatedUnion("name", [
+  z.object({ name: z.literal("starting"), sinceMs: z.number() }),
+  z.object({ name: z.literal("ready"), sinceMs: z.number() }),
+  z.object({ name: z.literal("draining"), sinceMs: z.number() }),
+  z.object({ name: z.literal("stopped"), sinceMs: z.number(), exit }),
+  z.object({ name: z.literal("lost"), sinceMs: z.number(), exit }),
+]);
+
+const instance = z.object({
+  id: z.string(),
+  service: z.string(),
+  release: z.string(),
+  host: z.string(),
+  port: z.int(),
+  pid: z.int().nullable(),
+  logFile: z.string(),
+  state: instanceState,
+  startedAtMs: z.number(),
+  readyAtMs: z.number(),
+});
+
+const instanceSpec = z.object({
+  id: z.string(),
+  service: z.string(),
+  release: z.string(),
+  snapshot: z.string(),
+  command: z.array(z.string()),
+  env: z.record(z.string(), z.string()),
+  health: z.object({
+    path: z.string().optional(),
+    startTimeout: z.number(),
+    interval: z.number(),
+    timeout: z.number(),
+  }),
+});
+
+const call = z.discriminatedUnion("name", [
+  z.object({ name: z.literal("apply"), table: routingTable }),
+  z.object({ name: z.literal("release"), instance: z.string() }),
+  z.object({
+    name: z.literal("sessions"),
+    query: z.object({
+      service: z.string().optional(),
+      release: z.string().optional(),
+      key: z.string().optional(),
+      limit: z.int(),
+    }),
+  }),
+  z.object({ name: z.literal("start"), spec: instanceSpec }),
+  z.object({ name: z.literal("stop"), instance: z.string(), graceMs: z.number() }),
+  z.object({ name: z.literal("shutdown"), now: z.boolean() }),
+]);
+
+/** What control asks of a host; each is answered by one `reply` of the same id. */
+export type LinkCall = z.output<typeof call>;
+
+/** What control sends to a host. */
+const toHost = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("welcome"), protocol: z.int() }),
+  z.object({ type: z.literal("call"), id: z.int(), call }),
+  /** All session events up to this number are stored. */
+  z.object({ type: z.literal("events-stored"), upToSeq: z.int() }),
+]);
+
+/** What a host sends to control. `hello` comes first, then `instances` and `counts`, and again after every change. */
+const toControl = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("hello"), protocol: z.int(), host: z.string(), address: z.string() }),
+  z.object({ type: z.literal("instances"), instances: z.array(instance) }),
+  z.object({
+    type: z.literal("counts"),
+    tableNumber: z.int(),
+    closing: z.boolean(),
+    sessions: z.record(z.string(), z.object({ open: z.int(), lingering: z.int(), connections: z.int() })),
+    traffic: z.object({
+      requests: z.int(),
+      upgrades: z.int(),
+      connections: z.int(),
+      refused: z.record(z.string(), z.int()),
+    }),
+  }),
+  z.object({ type: z.literal("events"), events: z.array(sessionEvent) }),
+  z.object({
+    type: z.literal("reply"),
+    id: z.int(),
+    value: z.unknown().optional(),
+    error: z
+      .object({
+        code: z.string(),
+        what: z.string(),
+        next: z.string(),
+        details: z.record(z.string(), z.union([z.string(), z.number()])),
+      })
+      .optional(),
+  }),
+]);
+
+export type ToHost = z.output<typeof toHost>;
+export type ToControl = z.output<typeof toControl>;
+
+export function encodeMessage(message: ToHost | ToControl): string {
+  return `${JSON.stringify(message)}\n`;
+}
+
+/** @throws HoldoverError LINK_MESSAGE_INVALID */
+export function readToHost(line: string): ToHost {
+  return read(toHost, line);
+}
+
+/** @throws HoldoverError LINK_MESSAGE_INVALID */
+export function readToControl(line: string): ToControl {
+  return read(toControl, line);
+}
+
+function read<T>(schema: z.ZodType<T>, line: string): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(line);
+  } catch (cause) {
+    throw new HoldoverError("LINK_MESSAGE_INVALID", { problem: "it is not JSON" }, { cause });
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  throw new HoldoverError("LINK_MESSAGE_INVALID", { problem: z.prettifyError(result.error).slice(0, 500) });
+}
