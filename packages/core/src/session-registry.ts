@@ -200,7 +200,7 @@ export class SessionRegistry {
 
   #own(session: Session): Mutable<Session> {
     if (session.state.name === "ended") throw new Error(`session ${session.key} of ${session.service} has ended`);
-    return session as Mutable<Session>;
+    return session;
   }
 }
 
