@@ -4,17 +4,18 @@ type Unit = keyof typeof UNIT_MS;
 
 /**
  * Reads a duration as people write it: a whole or decimal number and one unit of `ms`, `s`, `m`, `h`, `d` ("90s", "1.5h").
- * Returns milliseconds, or undefined where the text is none.
+ * Returns whole milliseconds, or undefined where the text is none or too large to count.
  */
 export function parseDuration(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim());
   if (!match) return undefined;
-  return Math.round(Number(match[1]) * UNIT_MS[match[2] as Unit]);
+  const ms = Math.round(Number(match[1]) * UNIT_MS[match[2] as Unit]);
+  return Number.isSafeInteger(ms) ? ms : undefined;
 }
 
 /** Writes a duration for a person: the two largest units that matter ("1h 5m", "3.2s", "240ms"). */
 export function formatDuration(ms: number): string {
-  if (ms < 1000) return `${Math.round(ms)}ms`;
+  if (Math.round(ms) < 1000) return `${Math.round(ms)}ms`;
   if (ms < 10_000) return `${(ms / 1000).toFixed(1).replace(/\.0$/, "")}s`;
   const seconds = Math.round(ms / 1000);
   const parts = [

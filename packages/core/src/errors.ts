@@ -18,6 +18,30 @@ export const ERRORS = {
     what: "There is no {file} in this directory.",
     next: "Write one with `holdover init`, or name another with --config FILE.",
   },
+  CONFIG_EXISTS: {
+    status: 409,
+    exit: 4,
+    what: "{file} is there already.",
+    next: "Edit it, or replace it with --force.",
+  },
+  USAGE_INVALID: {
+    status: 400,
+    exit: 2,
+    what: "{problem}",
+    next: "{remedy}",
+  },
+  NODE_TOO_OLD: {
+    status: 500,
+    exit: 2,
+    what: "Holdover needs Node 24 or newer; this is Node {found}.",
+    next: "Start it with `npx holdover` where Node 24 is installed with the project, or put a newer `node` first on the PATH.",
+  },
+  NOT_CONFIRMED: {
+    status: 409,
+    exit: 4,
+    what: "The answer was not {expected}, so nothing was changed.",
+    next: "Run it again and type {expected}, or add --yes.",
+  },
   REQUEST_INVALID: {
     status: 400,
     exit: 2,
@@ -96,6 +120,12 @@ export const ERRORS = {
     what: "Service {service} is already deploying release {release} (it is {state}).",
     next: "Wait for it, promote it, or give it up with `holdover retire {service} {release}`.",
   },
+  DEPLOY_TIMEOUT: {
+    status: 504,
+    exit: 1,
+    what: "Release {release} of {service} is still {state} after {timeout}.",
+    next: "The deploy goes on: see `holdover status -w`, or give it up with `holdover retire {service} {release}`.",
+  },
   SESSIONS_LIVE: {
     status: 409,
     exit: 4,
@@ -119,6 +149,18 @@ export const ERRORS = {
     exit: 1,
     what: "The snapshot of {dir} could not be written: {problem}",
     next: "Nothing was deployed and the unfinished copy was removed. Free disk space or correct the directory, then deploy again.",
+  },
+  SNAPSHOT_NOT_REMOVED: {
+    status: 500,
+    exit: 1,
+    what: "The snapshot {dir} could not be removed: {problem}",
+    next: "Nothing needs it any more: mend its permissions, or remove it by hand.",
+  },
+  INSTANCE_NOT_STARTED: {
+    status: 500,
+    exit: 1,
+    what: "Instance {instance} could not be started: {problem}",
+    next: "Mend what stands in the way (disk space, permissions, open files); it is tried again.",
   },
   INSTANCE_EXITED: {
     status: 500,
@@ -167,6 +209,12 @@ export const ERRORS = {
     exit: 3,
     what: "The control process is not ready yet: {problem}",
     next: "Sessions are served all the same. Try again in a moment.",
+  },
+  STREAM_LIMIT: {
+    status: 503,
+    exit: 3,
+    what: "The API already serves {limit} event streams.",
+    next: "Close one that is not needed, or try again later.",
   },
   STORE_CORRUPT: {
     status: 500,
@@ -233,6 +281,18 @@ export const ERRORS = {
     exit: 1,
     what: "The head of the request is over {limit} bytes.",
     next: "Send fewer or shorter header fields.",
+  },
+  HEAD_FIELDS_TOO_MANY: {
+    status: 431,
+    exit: 1,
+    what: "The head of the request has over {limit} header fields.",
+    next: "Send fewer header fields.",
+  },
+  METHOD_REFUSED: {
+    status: 501,
+    exit: 1,
+    what: "The method {method} is not served here.",
+    next: "Use another method: CONNECT is for forward proxies, and TRACE would show what other parties sent.",
   },
   HEAD_TOO_SLOW: {
     status: 408,
@@ -312,9 +372,13 @@ export function problemOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
-/** Reads an {@link ErrorBody} that came over the wire back into an error. */
+/**
+ * Reads an {@link ErrorBody} that came over the wire back into an error. A code that this version does not know (the
+ * other end is newer) becomes INTERNAL with what was said.
+ */
 export function errorFromBody(body: ErrorBody): HoldoverError {
-  return new HoldoverError(body.code in ERRORS ? body.code : "INTERNAL", { problem: body.what, ...body.details });
+  if (Object.hasOwn(ERRORS, body.code)) return new HoldoverError(body.code, body.details);
+  return new HoldoverError("INTERNAL", { ...body.details, problem: body.what });
 }
 
 function fill(template: string, details: ErrorDetails): string {

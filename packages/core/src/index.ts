@@ -3,6 +3,7 @@ export * from "./disconnects.ts";
 export * from "./duration.ts";
 export * from "./errors.ts";
 export * from "./instance.ts";
+export * from "./line-reader.ts";
 export * from "./placement.ts";
 export * from "./plan.ts";
 export * from "./ports/audit-log.ts";

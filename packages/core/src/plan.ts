@@ -1,5 +1,4 @@
-import type { Instance } from "./instance.ts";
-import { isAlive } from "./instance.ts";
+import { isAlive, type Instance, type InstanceExit } from "./instance.ts";
 import { formatDuration } from "./duration.ts";
 import type { ReleaseRecord, ReleaseState, ServiceRecord } from "./release.ts";
 import { expiring, ramping, ready, retired } from "./release.ts";
@@ -70,12 +69,17 @@ export function plan(observed: Observed): Action[] {
       planRelease(
         service,
         release,
-        instances.filter((one) => one.service === service.name && one.release === release.id),
+        instances.filter((one) => one.service === service.name && one.release === release.id && counts(one, release)),
         observed,
       ),
     ),
     ...planSnapshots(service, instances),
   ]);
+}
+
+/** What ended before the release was deployed (again) says nothing of this time. */
+function counts(instance: Instance, release: ReleaseRecord): boolean {
+  return isAlive(instance) || instance.startedAtMs >= release.createdAtMs;
 }
 
 function planRelease(
@@ -101,7 +105,7 @@ function planRelease(
     case "expiring":
       return [
         ...stopEmpty(service, instances, observed, 0, "its window is over"),
-        ...retireWhenGone(service, release, instances, observed),
+        ...retireWhenGone(service, release, observed),
       ];
     case "retired":
     case "failed":
@@ -112,13 +116,10 @@ function planRelease(
 function planStarting(service: ServiceRecord, release: ReleaseRecord, instances: Instance[], nowMs: number): Action[] {
   const at = { service: service.name, release: release.id };
   if (release.snapshot === null) return [{ do: "snapshot", ...at }];
-  const failures = instances.filter((one) => one.state.name === "lost" && one.startedAtMs >= release.state.sinceMs);
+  const failures = failuresOf(instances.filter((one) => one.startedAtMs >= release.state.sinceMs));
   const last = failures.at(-1);
-  if (
-    last?.state.name === "lost" &&
-    (failures.length >= START_ATTEMPTS || last.state.exit.error === "INSTANCE_UNHEALTHY")
-  ) {
-    const { exit } = last.state;
+  if (last && (failures.length >= START_ATTEMPTS || last.exit.error === "INSTANCE_UNHEALTHY")) {
+    const { exit } = last;
     return [{ do: "fail", ...at, instance: last.id, code: exit.error ?? "INSTANCE_EXITED", problem: exit.problem }];
   }
   const warm = instances.filter((one) => one.state.name === "ready");
@@ -167,7 +168,7 @@ function planRetained(
     case "retire":
       return [
         ...stopEmpty(service, instances, observed, 0, "it is empty"),
-        ...retireWhenGone(service, release, instances, observed),
+        ...retireWhenGone(service, release, observed),
       ];
   }
 }
@@ -194,17 +195,26 @@ function keepRunning(
 function restartAtMs(instances: readonly Instance[]): number {
   let failures = 0;
   let lastMs = 0;
-  for (const { state, readyAtMs } of instances) {
-    if (state.name !== "lost") continue;
-    const wasSound = readyAtMs > 0 && state.exit.atMs - readyAtMs >= SOUND_AFTER_MS;
+  for (const { exit, readyAtMs } of failuresOf(instances)) {
+    const wasSound = readyAtMs > 0 && exit.atMs - readyAtMs >= SOUND_AFTER_MS;
     failures = wasSound ? 1 : failures + 1;
-    lastMs = Math.max(lastMs, state.exit.atMs);
+    lastMs = exit.atMs;
   }
   if (failures === 0) return 0;
   return lastMs + Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** (failures - 1));
 }
 
-/** Stops the instances that hold no session, but leaves `atLeast` running. */
+/** Instances that ended by themselves, in the order in which they did: one started early may end last. */
+function failuresOf(instances: readonly Instance[]): { id: string; exit: InstanceExit; readyAtMs: number }[] {
+  return instances
+    .flatMap(({ id, state, readyAtMs }) => (state.name === "lost" ? [{ id, exit: state.exit, readyAtMs }] : []))
+    .toSorted((a, b) => a.exit.atMs - b.exit.atMs);
+}
+
+/**
+ * Stops the instances that hold no session, but leaves `atLeast` running: a ready one rather than one that still starts.
+ * One that is draining is on its way out: it neither counts as running nor is it stopped again.
+ */
 function stopEmpty(
   service: ServiceRecord,
   instances: Instance[],
@@ -214,8 +224,10 @@ function stopEmpty(
 ): Action[] {
   const { sessions } = observed;
   if (!sessions) return [];
-  const running = instances.filter(isAlive);
-  const spare = running.filter((one) => !sessions.has(one.id));
+  const running = instances.filter((one) => one.state.name === "starting" || one.state.name === "ready");
+  const spare = running
+    .filter((one) => !sessions.has(one.id))
+    .toSorted((a, b) => Number(a.state.name === "ready") - Number(b.state.name === "ready"));
   const most = Math.max(0, running.length - atLeast);
   return spare.slice(0, most).map((one) => ({
     do: "stop",
@@ -227,13 +239,14 @@ function stopEmpty(
 }
 
 /** Retired is what has no session and no instance; both must be known (DESIGN, States). */
-function retireWhenGone(
-  service: ServiceRecord,
-  release: ReleaseRecord,
-  instances: Instance[],
-  observed: Observed,
-): Action[] {
-  if (!observed.sessions || instances.some((one) => isAlive(one) || observed.sessions?.has(one.id))) return [];
+function retireWhenGone(service: ServiceRecord, release: ReleaseRecord, observed: Observed): Action[] {
+  const { sessions, instances } = observed;
+  if (!sessions || !instances) return [];
+  const own = instances.filter((one) => one.service === service.name && one.release === release.id);
+  if (own.some((one) => isAlive(one) || sessions.has(one.id))) return [];
+  // Sessions on an instance that the platform does not know could be of any release: whose they are is unknown, not zero.
+  const known = new Set(instances.map((one) => one.id));
+  if ([...sessions.keys()].some((id) => !known.has(id))) return [];
   const lasted = formatDuration(observed.nowMs - release.state.sinceMs);
   return [
     {

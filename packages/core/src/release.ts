@@ -75,8 +75,10 @@ export interface ReleaseRecord {
   readonly digest: string | null;
   readonly intent: DeployIntent;
   readonly gatePassed: boolean;
+  /** Who deployed it, for the audit of what follows by itself. */
+  readonly deployedBy: string;
   readonly createdAtMs: number;
-  /** When it last became current; 0 for never. */
+  /** When it last became current, later than any other release did before; 0 for never. */
   readonly currentAtMs: number;
   /** The number that the next instance gets in its id. */
   readonly nextOrdinal: number;
@@ -165,11 +167,19 @@ export function withRelease(service: ServiceRecord, release: ReleaseRecord): Ser
 
 /**
  * Makes a release current and the one before it retained, as one change: this is the cutover, and a rollback too.
+ * The definition that a release was deployed with comes into force when it is current for the first time, so that a
+ * deploy that fails changes nothing; a rollback goes on with the definition in force.
+ * `currentAtMs` grows with every cutover even where the clock was set back: a rollback goes by that order.
  * @throws HoldoverError RELEASE_UNKNOWN, RELEASE_TRANSITION
  */
 export function cutover(service: ServiceRecord, id: string, nowMs: number): ServiceRecord {
   const before = currentRelease(service);
-  const next = transition(releaseOf(service, id), current(nowMs));
+  const lastMs = Math.max(0, ...service.releases.map((release) => release.currentAtMs));
+  const next = {
+    ...transition(releaseOf(service, id), current(nowMs)),
+    currentAtMs: Math.max(nowMs, lastMs + 1),
+  };
   const demoted = before ? withRelease(service, transition(before, retained(nowMs))) : service;
-  return withRelease(demoted, next);
+  const first = releaseOf(service, id).currentAtMs === 0;
+  return withRelease(first ? { ...demoted, definition: next.definition } : demoted, next);
 }

@@ -49,8 +49,8 @@ export type RoutedRelease = z.output<typeof routedRelease>;
 export type RoutedInstance = z.output<typeof routedInstance>;
 
 /**
- * The services part of the table that follows from what is true now: only releases that can hold a session, only
- * instances that are ready. Ramping releases come first: placing takes the first release whose share has the key.
+ * The services part of the table that follows from what is true now: only releases that hold sessions or may do so
+ * next (ready ones, which admit none yet), only instances that are ready. Ramping releases come first: placing takes the first release whose share has the key.
  */
 export function routedServices(
   services: readonly ServiceRecord[],
@@ -97,25 +97,38 @@ function routedReleaseOf(
   };
 }
 
-/** The service that answers for a host and a path: the most exact host, then the longest prefix. */
+/**
+ * The service that answers for a host and a path: the most exact host, then the longest prefix, then the first declared.
+ * @param host in lower case, without a port
+ * @param path without a query
+ */
 export function serviceFor(table: RoutingTable, host: string, path: string): RoutedService | undefined {
-  let best: { service: RoutedService; rank: number } | undefined;
+  let best: { service: RoutedService; host: number; prefix: number } | undefined;
   for (const service of table.services) {
-    const hostRank = rankOfHost(service.hosts, host);
-    if (hostRank === 0 || !underPrefix(path, service.path)) continue;
-    const rank = hostRank * 100_000 + service.path.length;
-    if (!best || rank > best.rank) best = { service, rank };
+    const prefix = bare(service.path);
+    const match = { service, host: rankOfHost(service.hosts, host), prefix: prefix.length };
+    if (match.host === 0 || !underPrefix(path, prefix)) continue;
+    if (!best || match.host > best.host || (match.host === best.host && match.prefix > best.prefix)) best = match;
   }
   return best?.service;
 }
 
+/** 0: does not answer for it; else the higher, the more exact. Of two wildcards the longer is the more exact. */
 function rankOfHost(hosts: readonly string[], host: string): number {
   if (hosts.length === 0) return 1;
-  if (hosts.includes(host)) return 3;
-  return hosts.some((pattern) => pattern.startsWith("*.") && host.endsWith(pattern.slice(1))) ? 2 : 0;
+  if (hosts.includes(host)) return Number.POSITIVE_INFINITY;
+  let longest = 0;
+  for (const pattern of hosts) {
+    if (pattern.length > longest && pattern.startsWith("*.") && host.endsWith(pattern.slice(1)))
+      longest = pattern.length;
+  }
+  return longest;
+}
+
+function bare(prefix: string): string {
+  return prefix.endsWith("/") ? prefix.slice(0, -1) : prefix;
 }
 
 function underPrefix(path: string, prefix: string): boolean {
-  const bare = prefix.endsWith("/") ? prefix.slice(0, -1) : prefix;
-  return path === bare || path.startsWith(`${bare}/`) || bare === "";
+  return prefix === "" || path === prefix || path.startsWith(`${prefix}/`);
 }

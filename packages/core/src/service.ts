@@ -1,30 +1,36 @@
 import { z } from "zod";
 import { parseDuration } from "./duration.ts";
 
-/** A duration in a configuration file; milliseconds once read. */
-const duration = (what: string) =>
+/** A duration in a configuration file; milliseconds once read. Of `leastMs` or more: 1 where 0 would never let go. */
+const duration = (what: string, leastMs: 0 | 1 = 0) =>
   z
-    .string()
+    .string({ error: "write a duration with its unit, for example 30s, 5m or 1h" })
     .meta({ description: `${what} A number and one of ms, s, m, h, d.`, examples: ["500ms", "30s", "5m"] })
     .transform((text, context) => {
       const ms = parseDuration(text);
-      if (ms !== undefined) return ms;
-      context.addIssue({ code: "custom", message: `"${text}" is not a duration; write for example 30s, 5m or 1h` });
+      if (ms !== undefined && ms >= leastMs) return ms;
+      const problem = ms === undefined ? "is not a duration" : "is too short";
+      context.addIssue({ code: "custom", message: `"${text}" ${problem}; write for example 30s, 5m or 1h` });
       return z.NEVER;
     });
 
-/** A share of a whole: "5%" or a number from 0 to 1. A number from 0 to 1 once read. */
+/** A share of a whole: "5%" or a number, above 0 and up to 1. The number once read. */
 const share = (what: string) =>
   z
-    .union([z.string(), z.number()])
-    .meta({ description: `${what} A percentage such as 5%, or a number from 0 to 1.`, examples: ["5%", 0.05] })
+    .union([z.string(), z.number()], { error: "write a share, for example 5% or 0.05" })
+    .meta({ description: `${what} A percentage such as 5%, or a number above 0 and up to 1.`, examples: ["5%", 0.05] })
     .transform((value, context) => {
-      const number =
-        typeof value === "number" ? value : /^\d+(\.\d+)?%$/.test(value) ? Number.parseFloat(value) / 100 : -1;
+      const number = typeof value === "number" ? value : parseShare(value);
       if (number > 0 && number <= 1) return number;
-      context.addIssue({ code: "custom", message: `"${value}" is not a share; write for example 5% or 0.05` });
+      const problem = "is not a share above 0% and up to 100%; write for example 5% or 0.05";
+      context.addIssue({ code: "custom", message: `"${value}" ${problem}` });
       return z.NEVER;
     });
+
+function parseShare(text: string): number {
+  if (!/^\d+(\.\d+)?%?$/.test(text)) return Number.NaN;
+  return Number.parseFloat(text) / (text.endsWith("%") ? 100 : 1);
+}
 
 export const SERVICE_NAME = /^[a-z0-9][a-z0-9-]{0,39}$/;
 export const RELEASE_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -38,13 +44,16 @@ export const releaseId = z
   .meta({ description: "A version or a git SHA.", examples: ["v2", "1.4.0", "9fceb02"] });
 
 const command = z
-  .union([
-    z.array(z.string().min(1)).min(1),
-    z
-      .string()
-      .min(1)
-      .transform((line) => line.trim().split(/\s+/)),
-  ])
+  .union(
+    [
+      z.array(z.string().min(1)).min(1),
+      z
+        .string()
+        .regex(/\S/)
+        .transform((line) => line.trim().split(/\s+/)),
+    ],
+    { error: 'write a command as a text or a list of texts, for example "node server.js"' },
+  )
   .meta({
     description: "The program and its arguments. A string is split at white space and no shell is involved.",
     examples: [["node", "server.js"], "node server.js"],
@@ -56,17 +65,23 @@ const headerName = z
   .transform((name) => name.toLowerCase());
 
 const keyPlace = z
-  .union([
-    z.strictObject({ header: headerName.meta({ description: "The name of a header." }) }),
-    z.strictObject({ query: z.string().min(1).meta({ description: "The name of a query parameter." }) }),
-    z.strictObject({
-      path: z
-        .string()
-        .regex(/^\/(?=.*:\w)/, "a path pattern starts with / and has one part such as :room")
-        .meta({ description: "A path pattern with one parameter: /rooms/:room", examples: ["/rooms/:room"] }),
-    }),
-    z.strictObject({ cookie: z.string().min(1).meta({ description: "The name of a cookie." }) }),
-  ])
+  .union(
+    [
+      z.strictObject({ header: headerName.meta({ description: "The name of a header." }) }),
+      z.strictObject({ query: z.string().min(1).meta({ description: "The name of a query parameter." }) }),
+      z.strictObject({
+        path: z
+          .string()
+          .regex(
+            /^(\/[^/:?#]*)*\/:\w+(\/[^/:?#]*)*$/,
+            "a path pattern starts with / and has one part such as :room, between slashes",
+          )
+          .meta({ description: "A path pattern with one parameter: /rooms/:room", examples: ["/rooms/:room"] }),
+      }),
+      z.strictObject({ cookie: z.string().min(1).meta({ description: "The name of a cookie." }) }),
+    ],
+    { error: "write one of header, query, path and cookie with its name, for example { query: room }" },
+  )
   .meta({ description: "One place where a request may carry the session key." });
 
 /** One place of a session key: `{ header }`, `{ query }`, `{ path }` or `{ cookie }`. */
@@ -74,18 +89,15 @@ export type KeyPlace = z.output<typeof keyPlace>;
 
 const health = z
   .strictObject({
-    path: z
-      .string()
-      .startsWith("/")
-      .optional()
-      .meta({
-        description: "An HTTP path that answers 2xx or 3xx when healthy. Left out: a TCP connection is enough.",
-      }),
-    startTimeout: duration("How long an instance may take until it is healthy.").default(30_000),
-    interval: duration("How often a ready instance is checked; three failures in a row and it counts as lost.").default(
-      2000,
-    ),
-    timeout: duration("How long one check may take.").default(1000),
+    path: z.string().startsWith("/").optional().meta({
+      description: "An HTTP path that answers 2xx or 3xx when healthy. Left out: a TCP connection is enough.",
+    }),
+    startTimeout: duration("How long an instance may take until it is healthy.", 1).default(30_000),
+    interval: duration(
+      "How often a ready instance is checked; three failures in a row and it counts as lost.",
+      1,
+    ).default(2000),
+    timeout: duration("How long one check may take.", 1).default(1000),
   })
   .prefault({});
 
@@ -112,7 +124,10 @@ export const serviceDefinition = z.strictObject({
     .array(
       z
         .string()
-        .min(1)
+        .regex(
+          /^(\*\.)?[\w-]+(\.[\w-]+)*$|^\[[0-9a-fA-F:.]+\]$/,
+          "write a host name without scheme and port, for example app.example.com or *.example.com; for any host leave `hosts` out",
+        )
         .transform((host) => host.toLowerCase()),
     )
     .default([])
@@ -124,7 +139,9 @@ export const serviceDefinition = z.strictObject({
   release: releaseId.optional().meta({ description: "The release that the very first `holdover up` makes current." }),
   command,
   env: z
-    .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "this is no name of a variable"), z.string())
+    .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string(), {
+      error: (issue) => (issue.code === "invalid_key" ? "this is no name of a variable" : undefined),
+    })
     .default({})
     .meta({ description: "Environment variables of the instances." }),
   instances: z.int().min(1).max(256).default(1).meta({ description: "How many instances a release has." }),
@@ -148,7 +165,7 @@ export const serviceDefinition = z.strictObject({
   gate: z
     .strictObject({
       command,
-      timeout: duration("How long the gate may take.").default(60_000),
+      timeout: duration("How long the gate may take.", 1).default(60_000),
     })
     .optional()
     .meta({
@@ -161,7 +178,7 @@ export const serviceDefinition = z.strictObject({
       atOnce: share("The share of the service's connections that may be closed on purpose within a period.").default(
         0.05,
       ),
-      period: duration("The period of that share: how long clients take to reconnect.").default(1000),
+      period: duration("The period of that share: how long clients take to reconnect.", 1).default(1000),
     })
     .prefault({}),
   stopGrace: duration("How long an instance may take to exit after SIGTERM, before SIGKILL.").default(10_000),
@@ -173,6 +190,7 @@ export type ServiceDefinition = z.output<typeof serviceDefinition>;
 const address = z
   .string()
   .regex(/^(\[[0-9a-fA-F:]+\]|[^:[\]]+):\d{1,5}$/, "write an address as host:port, for example 127.0.0.1:8080")
+  .refine((text) => Number(text.slice(text.lastIndexOf(":") + 1)) <= 65_535, "a port is at most 65535")
   .meta({ examples: ["127.0.0.1:8080"] });
 
 /** The whole of holdover.yaml. */
@@ -183,6 +201,7 @@ export const holdoverConfig = z
     api: address.default("127.0.0.1:8090").meta({ description: "Where the control API listens; loopback only." }),
     state: z
       .string()
+      .min(1)
       .default(".holdover")
       .meta({ description: "The directory of databases, snapshots, logs and sockets." }),
     trustForwarded: z
@@ -193,18 +212,20 @@ export const holdoverConfig = z
       .strictObject({
         sessions: z.int().min(1).default(1_000_000).meta({ description: "Sessions one router holds at the most." }),
         headBytes: z.int().min(1024).max(1_048_576).default(16_384).meta({ description: "Bytes of a request's head." }),
-        headTimeout: duration("How long the head of a request may take.").default(10_000),
+        headTimeout: duration("How long the head of a request may take.", 1).default(10_000),
       })
       .prefault({}),
     shutdownGrace: duration("How long `down` or SIGTERM waits for sessions to end before it cuts them.").default(
       25_000,
     ),
     services: z
-      .record(
-        z.string().regex(SERVICE_NAME, "a service name is 1 to 40 of a-z, 0-9 and dash, the first no dash"),
-        serviceDefinition,
-      )
-      .refine((services) => Object.keys(services).length > 0, "declare at least one service")
+      .record(z.string().regex(SERVICE_NAME), serviceDefinition, {
+        error: (issue) =>
+          issue.code === "invalid_key"
+            ? "a service name is 1 to 40 of a-z, 0-9 and dash, the first no dash"
+            : "declare at least one service, by its name",
+      })
+      .refine((services) => Object.keys(services).length > 0, "declare at least one service, by its name")
       .meta({ description: "The services, by name." }),
   })
   .meta({ title: "holdover.yaml", description: "What Holdover runs, and by which rules." });

@@ -25,17 +25,19 @@ export function sessionKeyOf(places: readonly KeyPlace[], request: KeyedRequest)
 }
 
 /**
- * @throws HoldoverError SESSION_KEY_INVALID
+ * A key from anywhere, once it is known to be one.
+ * @throws HoldoverError SESSION_KEY_INVALID for an empty key, one over 256 bytes or one with control characters
  */
 export function checkedKey(key: string, place: string): string {
-  const problem =
-    utf8Length(key) > MAX_KEY_BYTES
-      ? `it is over ${MAX_KEY_BYTES} bytes`
-      : hasControl(key)
-        ? "it has control characters"
-        : null;
+  const problem = problemWith(key);
   if (problem) throw new HoldoverError("SESSION_KEY_INVALID", { place, problem });
   return key;
+}
+
+function problemWith(key: string): string | null {
+  if (key === "") return "it is empty";
+  if (utf8Length(key) > MAX_KEY_BYTES) return `it is over ${MAX_KEY_BYTES} bytes`;
+  return hasControl(key) ? "it has control characters" : null;
 }
 
 /** The path of a request target, without query; an absolute-form target (RFC 9112, 3.2.2) is cut to its path. */
@@ -76,8 +78,8 @@ function queryOf(target: string, name: string): string | undefined {
     .split("#", 1)[0]
     ?.split("&") ?? []) {
     const equals = pair.indexOf("=");
-    if (decoded(equals === -1 ? pair : pair.slice(0, equals)) !== name) continue;
-    return equals === -1 ? "" : decoded(pair.slice(equals + 1));
+    if (formDecoded(equals === -1 ? pair : pair.slice(0, equals)) !== name) continue;
+    return equals === -1 ? "" : formDecoded(pair.slice(equals + 1));
   }
   return undefined;
 }
@@ -95,13 +97,18 @@ function parameterOf(pattern: string, path: string): string | undefined {
   return value;
 }
 
-/** Percent-decoding as forms have it; what does not decode is taken as it stands, so that it still names one session. */
+/** Percent-decoding; what does not decode is taken as it stands, so that it still names one session. */
 function decoded(text: string): string {
   try {
-    return decodeURIComponent(text.replaceAll("+", " "));
+    return decodeURIComponent(text);
   } catch {
     return text;
   }
+}
+
+/** In a query, and there alone, a plus is a space: /rooms/a+b and /rooms/a%2Bb are one room. */
+function formDecoded(text: string): string {
+  return decoded(text.replaceAll("+", " "));
 }
 
 function describe(place: KeyPlace): string {

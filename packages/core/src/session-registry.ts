@@ -34,7 +34,7 @@ export class SessionRegistry {
   readonly #byInstance = new Map<string, Set<Mutable<Session>>>();
   readonly #openByInstance = new Map<string, number>();
   readonly #connectionsByInstance = new Map<string, number>();
-  /** Lingering sessions of each service, longest waiting first: a Map keeps the order in which they were added. */
+  /** Lingering sessions of each service, longest waiting first: a Set keeps the order in which they were added. */
   readonly #lingering = new Map<string, Set<Mutable<Session>>>();
   #size = 0;
 
@@ -182,6 +182,12 @@ export class SessionRegistry {
     return { open, lingering: all - open, connections: this.#connectionsByInstance.get(instance) ?? 0 };
   }
 
+  /** Services that ever had a session here. */
+  services(): Iterable<string> {
+    return this.#byService.keys();
+  }
+
+  /** Instances that hold a session. */
   instances(): Iterable<string> {
     return this.#byInstance.keys();
   }

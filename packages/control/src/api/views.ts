@@ -1,115 +1,158 @@
-import { releaseId } from "@holdover/core";
+import { ERRORS, releaseId, type ErrorCode } from "@holdover/core";
 import { z } from "zod";
 
 /** What the API shows and takes. The same schemas check requests, write the OpenAPI document and type the command line. */
 
 const epochMs = z.number().meta({ description: "Epoch time in ms." });
 
-export const sessionCountView = z.object({ open: z.int(), lingering: z.int(), connections: z.int() });
+export const sessionCountView = z
+  .object({ open: z.int(), lingering: z.int(), connections: z.int() })
+  .meta({ id: "SessionCount" });
 
-export const instanceView = z.object({
-  id: z.string(),
-  service: z.string(),
-  release: z.string(),
-  state: z.enum(["starting", "ready", "draining", "stopped", "lost"]),
-  sinceMs: epochMs,
-  startedAtMs: epochMs,
-  address: z.string(),
-  pid: z.int().nullable(),
-  sessions: sessionCountView.nullable().meta({ description: "null: not known now." }),
-  problem: z.string().nullable().meta({ description: "How it ended, where it has." }),
+export const instanceView = z
+  .object({
+    id: z.string(),
+    service: z.string(),
+    release: z.string(),
+    state: z.enum(["starting", "ready", "draining", "stopped", "lost"]),
+    sinceMs: epochMs,
+    startedAtMs: epochMs,
+    address: z.string(),
+    pid: z.int().nullable(),
+    sessions: sessionCountView.nullable().meta({ description: "null: not known now." }),
+    problem: z.string().nullable().meta({ description: "How it ended, where it has." }),
+  })
+  .meta({ id: "Instance" });
+
+export const releaseView = z
+  .object({
+    id: z.string(),
+    service: z.string(),
+    state: z.enum(["starting", "ready", "ramping", "current", "retained", "expiring", "retired", "failed"]),
+    sinceMs: epochMs,
+    createdAtMs: epochMs,
+    currentAtMs: epochMs.meta({ description: "When it last became current; 0 for never." }),
+    admission: z.enum(["new", "existing", "none"]),
+    percent: z.number().meta({ description: "Percent of the new sessions it takes ahead of the current release." }),
+    then: z.enum(["promote", "ramp", "wait"]).meta({ description: "What happens once it is ready." }),
+    dir: z.string(),
+    digest: z.string().nullable(),
+    instancesWanted: z.int(),
+    instances: z.array(instanceView).meta({ description: "Instances alive, oldest first." }),
+    sessions: sessionCountView.nullable().meta({ description: "null: not known now." }),
+    retention: z
+      .object({
+        deadlineMs: epochMs.nullable().meta({ description: "When what is left is ended; null: never." }),
+        floorUntilMs: epochMs,
+        why: z.string(),
+      })
+      .nullable()
+      .meta({ description: "For a retained or expiring release." }),
+    failure: z.object({ code: z.string(), problem: z.string(), log: z.array(z.string()) }).nullable(),
+  })
+  .meta({ id: "Release" });
+
+export const serviceView = z
+  .object({
+    name: z.string(),
+    hosts: z.array(z.string()),
+    path: z.string(),
+    current: z.string().nullable(),
+    sessions: sessionCountView.nullable(),
+    releases: z.array(releaseView).meta({ description: "Oldest first." }),
+  })
+  .meta({ id: "Service" });
+
+export const statusView = z
+  .object({
+    nowMs: epochMs,
+    version: z.string(),
+    startedAtMs: epochMs.meta({ description: "When the control process started." }),
+    router: z.object({
+      linked: z.boolean().meta({ description: "Whether the host is linked to control; if not, counts are not known." }),
+      address: z.string().nullable(),
+      closing: z.boolean(),
+      tableIssued: z.int(),
+      tableInForce: z.int().nullable(),
+    }),
+    services: z.array(serviceView),
+  })
+  .meta({ id: "Status" });
+
+export const liveSessionView = z
+  .object({
+    service: z.string(),
+    key: z.string(),
+    release: z.string(),
+    instance: z.string().nullable(),
+    fence: z.int(),
+    state: z.enum(["open", "lingering"]),
+    openedAtMs: epochMs,
+    lingeringSinceMs: epochMs.nullable(),
+    connections: z.int(),
+  })
+  .meta({ id: "LiveSession" });
+
+export const endedSessionView = z
+  .object({
+    service: z.string(),
+    key: z.string(),
+    release: z.string(),
+    instance: z.string(),
+    fence: z.int(),
+    openedAtMs: epochMs,
+    endedAtMs: epochMs,
+    reason: z.enum(["hangup", "expired", "moved", "cut", "lost"]),
+    connectionsClosed: z.int(),
+  })
+  .meta({ id: "EndedSession" });
+
+export const auditEntryView = z
+  .object({
+    seq: z.int(),
+    hash: z.string(),
+    atMs: epochMs,
+    kind: z.string(),
+    actor: z.string(),
+    reason: z.string(),
+    service: z.string().optional(),
+    release: z.string().optional(),
+    instance: z.string().optional(),
+    session: z.string().optional(),
+    detail: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).optional(),
+  })
+  .meta({ id: "AuditEntry" });
+
+// A list comes inside an object, so that a field can be added beside it without breaking whoever reads it.
+export const instanceList = z.object({ instances: z.array(instanceView) });
+export const liveSessionList = z.object({ sessions: z.array(liveSessionView).meta({ description: "Oldest first." }) });
+export const endedSessionList = z.object({
+  sessions: z.array(endedSessionView).meta({ description: "Newest first." }),
+});
+export const auditPage = z.object({ entries: z.array(auditEntryView).meta({ description: "Oldest first." }) });
+export const logLines = z.object({ lines: z.array(z.string()).meta({ description: "Oldest first." }) });
+
+export const auditVerdict = z.object({
+  entries: z.int().meta({ description: "How many entries the chain has." }),
+  head: z.string().meta({ description: "The hash of the last one." }),
 });
 
-export const releaseView = z.object({
-  id: z.string(),
-  service: z.string(),
-  state: z.enum(["starting", "ready", "ramping", "current", "retained", "expiring", "retired", "failed"]),
-  sinceMs: epochMs,
-  createdAtMs: epochMs,
-  currentAtMs: epochMs.meta({ description: "When it last became current; 0 for never." }),
-  admission: z.enum(["new", "existing", "none"]),
-  percent: z.number().meta({ description: "Percent of the new sessions it takes ahead of the current release." }),
-  then: z.enum(["promote", "ramp", "wait"]).meta({ description: "What happens once it is ready." }),
-  dir: z.string(),
-  digest: z.string().nullable(),
-  instancesWanted: z.int(),
-  instances: z.array(instanceView).meta({ description: "Instances alive, oldest first." }),
-  sessions: sessionCountView.nullable().meta({ description: "null: not known now." }),
-  retention: z
-    .object({
-      deadlineMs: epochMs.nullable().meta({ description: "When what is left is ended; null: never." }),
-      floorUntilMs: epochMs,
-      why: z.string(),
-    })
-    .nullable()
-    .meta({ description: "For a retained or expiring release." }),
-  failure: z.object({ code: z.string(), problem: z.string(), log: z.array(z.string()) }).nullable(),
-});
-
-export const serviceView = z.object({
-  name: z.string(),
-  hosts: z.array(z.string()),
-  path: z.string(),
-  current: z.string().nullable(),
-  sessions: sessionCountView.nullable(),
-  releases: z.array(releaseView).meta({ description: "Oldest first." }),
-});
-
-export const statusView = z.object({
-  nowMs: epochMs,
-  version: z.string(),
-  startedAtMs: epochMs.meta({ description: "When the control process started." }),
-  router: z.object({
-    linked: z.boolean().meta({ description: "Whether the host is linked to control; if not, counts are not known." }),
-    address: z.string().nullable(),
-    closing: z.boolean(),
-    tableIssued: z.int(),
-    tableInForce: z.int().nullable(),
-  }),
-  services: z.array(serviceView),
-});
-
-export const liveSessionView = z.object({
-  service: z.string(),
-  key: z.string(),
-  release: z.string(),
-  instance: z.string().nullable(),
-  fence: z.int(),
-  state: z.enum(["open", "lingering"]),
-  openedAtMs: epochMs,
-  lingeringSinceMs: epochMs.nullable(),
-  connections: z.int(),
-});
-
-export const endedSessionView = z.object({
-  service: z.string(),
-  key: z.string(),
-  release: z.string(),
-  instance: z.string(),
-  fence: z.int(),
-  openedAtMs: epochMs,
-  endedAtMs: epochMs,
-  reason: z.enum(["hangup", "expired", "moved", "cut", "lost"]),
-  connectionsClosed: z.int(),
-});
-
-export const auditEntryView = z.object({
-  seq: z.int(),
-  hash: z.string(),
-  atMs: epochMs,
-  kind: z.string(),
-  actor: z.string(),
-  reason: z.string(),
-  service: z.string().optional(),
-  release: z.string().optional(),
-  instance: z.string().optional(),
-  session: z.string().optional(),
-  detail: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).optional(),
-});
+export const errorBody = z
+  .object({
+    code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
+    what: z.string().meta({ description: "What happened, and to what." }),
+    next: z.string().meta({ description: "What to do next." }),
+    details: z.record(z.string(), z.union([z.string(), z.number()])),
+  })
+  .meta({ id: "Error" });
 
 export const deployRequest = z.strictObject({
   release: releaseId,
-  dir: z.string().min(1).optional().meta({ description: "Absolute path of the build; left out: the snapshot of a retired release." }),
+  dir: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: "Absolute path of the build; left out: the snapshot of a retired release." }),
   definition: z
     .unknown()
     .optional()
@@ -127,11 +170,17 @@ export const rampRequest = z.strictObject({ percent: z.number().gt(0).max(100) }
 
 export const rollbackRequest = z.strictObject({
   to: z.string().optional().meta({ description: "Left out: the release that was current before." }),
-  sessions: z.enum(["finish", "cut"]).default("finish").meta({ description: "What becomes of the sessions on the release that is left." }),
+  sessions: z
+    .enum(["finish", "cut"])
+    .default("finish")
+    .meta({ description: "What becomes of the sessions on the release that is left." }),
 });
 
 export const retireRequest = z.strictObject({
-  now: z.boolean().default(false).meta({ description: "Cut live sessions at once, paced, instead of asking them to move first." }),
+  now: z
+    .boolean()
+    .default(false)
+    .meta({ description: "Cut live sessions at once, paced, instead of asking them to move first." }),
 });
 
 export const shutdownRequest = z.strictObject({ now: z.boolean().default(false) });

@@ -16,7 +16,12 @@ export interface Platform {
    */
   stop(instance: string, graceMs: number): Promise<void>;
 
-  /** Every instance alive, and the last ended ones of each release; null while that is not known. */
+  /**
+   * Every instance alive, and at least the last 10 ended ones of each release (the back-off counts them); null while
+   * that is not known. MUST NOT leave out one that is alive, and one that was ready MUST stay so while it is adopted
+   * after a restart: what the table does not list is taken for dead, and its sessions with it.
+   * One that is `draining` MUST get to its end without being asked again.
+   */
   instances(): readonly Instance[] | null;
 
   /** Calls back after every change of `instances()`; returns what ends it. */

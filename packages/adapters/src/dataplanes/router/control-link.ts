@@ -1,0 +1,240 @@
+import { rm } from "node:fs/promises";
+import { createServer, type Server, type Socket } from "node:net";
+import {
+  asHoldoverError,
+  encodeMessage,
+  errorFromBody,
+  formatDuration,
+  HoldoverError,
+  LineReader,
+  LINK_PROTOCOL,
+  readToControl,
+  type Clock,
+  type DataPlane,
+  type ErrorBody,
+  type Instance,
+  type LinkCall,
+  type LiveSession,
+  type Platform,
+  type Released,
+  type SessionCount,
+  type SessionEvent,
+  type ToControl,
+  type ToHost,
+  type Traffic,
+} from "@holdover/core";
+
+/** A host answers from memory, so one that takes this long, ms, is stuck; the call fails and may be made again. */
+const CALL_TIMEOUT_MS = 10_000;
+
+type EventListener = (host: string, events: readonly SessionEvent[]) => Promise<void>;
+
+export interface ControlLinkOptions {
+  /** Where the host connects; mode 0600, in a directory of mode 0700. */
+  readonly socketPath: string;
+  readonly clock: Clock;
+  readonly log: (event: string, detail: Record<string, unknown>) => void;
+}
+
+/** What control sees of a host: its router and its local platform, both over one link. */
+export interface ControlLink {
+  readonly dataPlane: DataPlane;
+  readonly platform: Platform;
+  readonly linked: () => boolean;
+  close(): Promise<void>;
+}
+
+interface Call {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: HoldoverError) => void;
+  readonly cancelTimeout: () => void;
+}
+
+/** All that a host has told on one connection. It is forgotten with the connection: what is old is not known. */
+interface Host {
+  readonly socket: Socket;
+  readonly calls: Map<number, Call>;
+  name: string | null;
+  address: string | null;
+  instances: readonly Instance[] | null;
+  counts: Extract<ToControl, { type: "counts" }> | null;
+  bySession: ReadonlyMap<string, SessionCount> | null;
+}
+
+/**
+ * Control's end of the control link: waits for the host, asks it, and keeps what it tells. One host at a time; one that
+ * connects anew takes the place of the one before.
+ */
+export async function openControlLink(options: ControlLinkOptions): Promise<ControlLink> {
+  const { clock, log } = options;
+  const listeners = new Set<() => void>();
+  const eventListeners = new Set<EventListener>();
+  let host: Host | null = null;
+  let lastId = 0;
+
+  const changed = (): void => {
+    for (const listener of listeners) listener();
+  };
+
+  const send = (to: Host, message: ToHost): void => {
+    if (to.socket.writable) to.socket.write(encodeMessage(message));
+  };
+
+  const call = (asked: LinkCall): Promise<unknown> => {
+    const to = host;
+    if (!to?.name) return Promise.reject(new HoldoverError("LINK_DOWN"));
+    lastId += 1;
+    const id = lastId;
+    return new Promise((resolve, reject) => {
+      const cancelTimeout = clock.after(CALL_TIMEOUT_MS, () => {
+        to.calls.delete(id);
+        const problem = `the host did not answer "${asked.name}" within ${formatDuration(CALL_TIMEOUT_MS)}`;
+        reject(new HoldoverError("LINK_DOWN", { problem }));
+      });
+      to.calls.set(id, { resolve, reject, cancelTimeout });
+      send(to, { type: "call", id, call: asked });
+    });
+  };
+
+  const takeEvents = async (from: Host, events: readonly SessionEvent[]): Promise<void> => {
+    const upToSeq = events.at(-1)?.seq;
+    if (upToSeq === undefined || !from.name) return;
+    for (const listener of eventListeners) await listener(from.name, events);
+    send(from, { type: "events-stored", upToSeq });
+  };
+
+  const receive = async (from: Host, message: ToControl): Promise<void> => {
+    switch (message.type) {
+      case "hello":
+        if (message.protocol !== LINK_PROTOCOL) {
+          throw new HoldoverError("LINK_MESSAGE_INVALID", { problem: `protocol ${message.protocol}, not ${LINK_PROTOCOL}` });
+        }
+        if (host && host !== from) host.socket.destroy();
+        host = from;
+        from.name = message.host;
+        from.address = message.address;
+        send(from, { type: "welcome", protocol: LINK_PROTOCOL });
+        log("link.up", { host: message.host });
+        return changed();
+      case "instances":
+        from.instances = message.instances;
+        return changed();
+      case "counts":
+        from.counts = message;
+        from.bySession = new Map(Object.entries(message.sessions));
+        return changed();
+      case "events":
+        return takeEvents(from, message.events);
+      case "reply": {
+        const waiting = from.calls.get(message.id);
+        if (!waiting) return;
+        from.calls.delete(message.id);
+        waiting.cancelTimeout();
+        if (message.error) waiting.reject(errorFromBody(message.error as ErrorBody));
+        else waiting.resolve(message.value);
+        return;
+      }
+    }
+  };
+
+  const server = createServer((socket) => {
+    const from: Host = {
+      socket,
+      calls: new Map(),
+      name: null,
+      address: null,
+      instances: null,
+      counts: null,
+      bySession: null,
+    };
+    const reader = new LineReader();
+    const fail = (thrown: unknown): void => {
+      log("link.failed", { problem: asHoldoverError(thrown).message });
+      socket.destroy();
+    };
+    socket.setEncoding("utf8");
+    socket.on("data", (chunk: string) => {
+      try {
+        for (const line of reader.feed(chunk)) receive(from, readToControl(line)).catch(fail);
+      } catch (thrown) {
+        fail(thrown);
+      }
+    });
+    // What broke the link is of no use to anybody: `close` follows, and the host connects again.
+    socket.on("error", () => {});
+    socket.once("close", () => {
+      for (const waiting of from.calls.values()) {
+        waiting.cancelTimeout();
+        waiting.reject(new HoldoverError("LINK_DOWN"));
+      }
+      if (host !== from) return;
+      host = null;
+      log("link.down", {});
+      changed();
+    });
+  });
+  await listen(server, options.socketPath);
+
+  const subscribe = (listener: () => void): (() => void) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  };
+
+  const dataPlane: DataPlane = {
+    apply: async (table) => {
+      await call({ name: "apply", table });
+    },
+    release: async (instance) => (await call({ name: "release", instance })) as Released,
+    sessions: async (query) => (await call({ name: "sessions", query })) as LiveSession[],
+    counts: () => host?.bySession ?? null,
+    tableInForce: () => host?.counts?.tableNumber ?? null,
+    traffic: (): Traffic | null => host?.counts?.traffic ?? null,
+    address: () => host?.address ?? null,
+    closing: () => host?.counts?.closing ?? false,
+    shutdown: async (now) => {
+      await call({ name: "shutdown", now });
+    },
+    subscribe,
+    onEvents: (listener) => {
+      eventListeners.add(listener);
+      return () => eventListeners.delete(listener);
+    },
+  };
+
+  const platform: Platform = {
+    start: async (spec) => {
+      await call({ name: "start", spec: { ...spec, command: [...spec.command] } });
+    },
+    stop: async (instance, graceMs) => {
+      await call({ name: "stop", instance, graceMs });
+    },
+    instances: () => host?.instances ?? null,
+    subscribe,
+  };
+
+  return {
+    dataPlane,
+    platform,
+    linked: () => host?.name != null,
+    close: async () => {
+      host?.socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** Only one control runs on a state directory (its database is locked), so a socket file found here is a dead one's. */
+async function listen(server: Server, socketPath: string): Promise<void> {
+  await rm(socketPath, { force: true });
+  const before = process.umask(0o177);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(socketPath, resolve);
+    });
+  } catch (cause) {
+    throw new HoldoverError("LISTEN_FAILED", { address: socketPath, problem: asHoldoverError(cause).message, setting: "state" }, { cause });
+  } finally {
+    process.umask(before);
+  }
+}

@@ -1,0 +1,1 @@
+export { openControlLink, type ControlLink, type ControlLinkOptions } from "./control-link.ts";

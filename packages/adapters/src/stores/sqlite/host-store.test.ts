@@ -1,0 +1,69 @@
+import type { Pin } from "@holdover/core";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { HOST_FILE, hostStoreOn, type HostStore } from "./host-store.ts";
+import { scratchStore, type ScratchStore } from "./scratch-store.ts";
+
+describe("The host store", () => {
+  let opened: ScratchStore<HostStore>;
+  let host: HostStore;
+  beforeEach(() => {
+    opened = scratchStore(HOST_FILE, (database) => hostStoreOn(database, 3));
+    host = opened.store;
+  });
+  afterEach(() => opened.close());
+
+  async function disrupt(...atMs: number[]): Promise<void> {
+    const pin: Pin = { service: "chat", key: "a", release: "v1", instance: "chat-v1-1", fence: 1, openedAtMs: 1 };
+    for (const time of atMs) await host.pins.disrupted([{ pin, connections: 1 }], time);
+  }
+  const times = async (): Promise<number[]> => (await host.pins.events(10)).map((event) => event.atMs);
+
+  it("has one identity for the life of its file, and no two files have the same", async () => {
+    expect(host.identity).toMatch(/^[0-9a-f-]{36}$/);
+    expect(opened.reopen().identity).toBe(host.identity);
+    const other = scratchStore(HOST_FILE, (database) => hostStoreOn(database, 3));
+    expect(other.store.identity).not.toBe(host.identity);
+    await other.close();
+  });
+
+  it("drops the oldest events above its limit and counts them, over a start too", async () => {
+    await disrupt(1, 2, 3);
+    expect(host.droppedEvents()).toBe(0);
+    await disrupt(4, 5);
+    expect(await times()).toEqual([3, 4, 5]);
+    expect(host.droppedEvents()).toBe(2);
+    host = opened.reopen();
+    await disrupt(6);
+    expect(await times()).toEqual([4, 5, 6]);
+    expect(host.droppedEvents()).toBe(3);
+  });
+
+  it("drops no event for those that control has taken", async () => {
+    await disrupt(1, 2, 3);
+    const [, second] = await host.pins.events(10);
+    await host.pins.forgetEvents(second?.seq ?? 0);
+    await disrupt(4, 5);
+    expect(await times()).toEqual([3, 4, 5]);
+    expect(host.droppedEvents()).toBe(0);
+  });
+
+  it("reads back more pins than it reads at a time, each once", async () => {
+    opened.database().sql.exec(
+      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
+       INSERT INTO pins SELECT 'service-' || (i % 7), 'room-' || i, 'v1', 'chat-v1-1', i, i FROM n`,
+    );
+    const fences = (await host.pins.pins()).map((pin) => pin.fence);
+    expect(fences).toHaveLength(12_000);
+    expect(new Set(fences).size).toBe(12_000);
+  });
+
+  it("gives fences above all that it gave before, beyond those it reserves at a time", async () => {
+    const fences: number[] = [];
+    for (let index = 0; index < 2500; index += 1) {
+      const candidate = { service: "chat", key: `${index}`, release: "v1", instance: "chat-v1-1", openedAtMs: 1 };
+      fences.push((await host.pins.place(candidate, null, 1)).fence);
+      if (index % 900 === 0) host = opened.reopen();
+    }
+    expect(fences).toEqual([...new Set(fences)].toSorted((a, b) => a - b));
+  });
+});

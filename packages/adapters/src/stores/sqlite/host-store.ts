@@ -1,0 +1,111 @@
+import { randomUUID } from "node:crypto";
+import type { PinStore, TableCache } from "@holdover/core";
+import { onlyValue, openDatabase, type Database, type OpenOptions } from "./database.ts";
+import { eventOutbox } from "./event-outbox.ts";
+import type { Format } from "./format.ts";
+import { pinStore } from "./pin-store.ts";
+import { tableCache } from "./table-cache.ts";
+
+/** What the host process keeps in one file. */
+export interface HostStore {
+  /** Its `close` closes the whole file. */
+  readonly pins: PinStore;
+  readonly table: TableCache;
+  /** Random, made with the file: names this host to control, which counts its events by it. */
+  readonly identity: string;
+  /**
+   * How many session events were dropped, ever, because control did not take them while {@link MAX_EVENTS} more came.
+   * Above 0 the history and the audit log lack as many.
+   */
+  readonly droppedEvents: () => number;
+  readonly close: () => void;
+}
+
+/** Session events that wait for control at the most, some 120 MB; above it the oldest are dropped and counted. */
+export const MAX_EVENTS = 1_000_000;
+
+const FORMAT: Format = {
+  name: "host",
+  applicationId: 0x484f_4831,
+  steps: [
+    `
+    -- The only row: what there is once a file.
+    CREATE TABLE host (
+      one INTEGER PRIMARY KEY CHECK (one = 1),
+      identity TEXT NOT NULL,
+      fences_reserved INTEGER NOT NULL DEFAULT 0,
+      forgotten_seq INTEGER NOT NULL DEFAULT 0,
+      dropped_events INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE TABLE pins (
+      service TEXT NOT NULL,
+      key TEXT NOT NULL,
+      release TEXT NOT NULL,
+      instance TEXT NOT NULL,
+      fence INTEGER NOT NULL,
+      opened_at_ms REAL NOT NULL,
+      PRIMARY KEY (service, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE events (
+      seq INTEGER PRIMARY KEY,
+      at_ms REAL NOT NULL,
+      kind TEXT NOT NULL,
+      service TEXT NOT NULL,
+      key TEXT NOT NULL,
+      release TEXT NOT NULL,
+      instance TEXT NOT NULL,
+      fence INTEGER NOT NULL,
+      opened_at_ms REAL NOT NULL,
+      reason TEXT,
+      ended_at_ms REAL,
+      connections INTEGER,
+      from_instance TEXT
+    ) STRICT;
+    CREATE TABLE routing_table (one INTEGER PRIMARY KEY CHECK (one = 1), body TEXT NOT NULL) STRICT;
+    `,
+  ],
+};
+
+/**
+ * A commit is in the kernel's hands when it returns and survives a crash of the process, without a wait for the disk
+ * (`NORMAL`). A power cut may take back the last commits, in order and whole; it never damages the file. That is enough
+ * here: the cut ends the instances too, and a pin to an instance that is gone protects nobody.
+ */
+export const HOST_FILE: OpenOptions = { format: FORMAT, synchronous: "NORMAL", waitMs: 0 };
+
+/**
+ * Opens the file of the host process, or creates it. No other process can open it meanwhile, and none waits.
+ *
+ * @throws HoldoverError ALREADY_RUNNING, STORE_CORRUPT, STORE_NEWER, STORE_FAILED; the file is then as it was
+ */
+export function openHostStore(file: string): HostStore {
+  const database = openDatabase(file, HOST_FILE);
+  try {
+    return hostStoreOn(database, MAX_EVENTS);
+  } catch (thrown) {
+    database.close();
+    throw thrown;
+  }
+}
+
+export function hostStoreOn(database: Database, maxEvents: number): HostStore {
+  const identity = identityOf(database);
+  const outbox = eventOutbox(database, maxEvents);
+  return {
+    pins: pinStore(database, outbox),
+    table: tableCache(database),
+    identity,
+    droppedEvents: outbox.dropped,
+    close: database.close,
+  };
+}
+
+function identityOf(database: Database): string {
+  const { sql } = database;
+  const stored = sql.prepare("SELECT identity FROM host");
+  if (stored.get() === undefined) {
+    const insert = sql.prepare("INSERT INTO host (one, identity) VALUES (1, ?)");
+    database.write(() => insert.run(randomUUID()));
+  }
+  return String(onlyValue(database, stored));
+}

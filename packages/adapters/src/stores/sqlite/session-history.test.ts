@@ -1,0 +1,48 @@
+import type { SessionEvent } from "@holdover/core";
+import { expect, it } from "vitest";
+import { sessionHistoryConformance } from "../../../../testkit/src/conformance/session-history.ts";
+import { CONTROL_FILE, controlStoreOn, MAX_ENDED } from "./control-store.ts";
+import { scratchStore } from "./scratch-store.ts";
+import { ENDED_SINCE } from "./session-history.ts";
+
+const scratch = (maxEnded: number) =>
+  scratchStore(CONTROL_FILE, (file) => {
+    const { history, audit } = controlStoreOn(file, maxEnded);
+    return { history, audit };
+  });
+
+sessionHistoryConformance("SQLite", async () => {
+  const { store, reopen, refuseWrites, close } = scratch(MAX_ENDED);
+  return { ...store, reopen: async () => reopen(), refuseWrites, close };
+});
+
+it("The history drops the sessions that came first above its limit, and its totals count on", async () => {
+  const { store, close } = scratch(3);
+  await store.history.record("host-a", [1, 2].map(ended), () => []);
+  await store.history.record("host-a", [3, 4, 5].map(ended), () => []);
+  expect((await store.history.ended({}, 10)).map((session) => session.key)).toEqual(["s5", "s4", "s3"]);
+  expect((await store.history.totals())[0]?.ended.hangup).toBe(5);
+  await close();
+});
+
+it.each([
+  ["all", "ended_by_time"],
+  ["service", "ended_by_service"],
+  ["release", "ended_by_release"],
+  ["both", "ended_by_release"],
+] as const)("The newest ends by %s are found by the index %s, without sorting", async (filter, index) => {
+  const { database, close } = scratch(3);
+  const plan = database().sql.prepare(`EXPLAIN QUERY PLAN ${ENDED_SINCE[filter]}`).all();
+  expect(plan.map((row) => row["detail"])).toEqual([expect.stringContaining(`USING INDEX ${index} `)]);
+  await close();
+});
+
+function ended(seq: number): SessionEvent {
+  const pin = { service: "chat", key: `s${seq}`, release: "v1", instance: "chat-v1-1", fence: seq, openedAtMs: 0 };
+  return {
+    seq,
+    atMs: seq,
+    kind: "ended",
+    session: { ...pin, reason: "hangup", endedAtMs: seq, connectionsClosed: 0 },
+  };
+}

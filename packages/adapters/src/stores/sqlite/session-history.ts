@@ -1,0 +1,123 @@
+import type { EndedSession, EndReason, SessionEvent, SessionHistory, SessionTotals } from "@holdover/core";
+import type { StoreWithAudit } from "./audit-log.ts";
+import { rowLimit, type Database } from "./database.ts";
+
+type Counted = EndReason | "disrupted";
+const COUNTED: readonly Counted[] = ["hangup", "expired", "moved", "cut", "lost", "disrupted"];
+
+type TotalsRow = Readonly<Record<Counted, number>> & { readonly service: string; readonly release: string };
+
+const endedWhere = (condition: string): string =>
+  `SELECT service, key, release, instance, fence, opened_at_ms AS openedAtMs, reason, ended_at_ms AS endedAtMs,
+     connections_closed AS connectionsClosed
+   FROM ended WHERE ${condition} ended_at_ms >= :sinceMs ORDER BY ended_at_ms DESC, id DESC LIMIT :limit`;
+
+/** The ends since a time, newest first, by what is asked for; a test looks at how SQLite goes about them. */
+export const ENDED_SINCE = {
+  all: endedWhere(""),
+  service: endedWhere("service = :service AND"),
+  release: endedWhere("release = :release AND"),
+  // The plus keeps SQLite from the index over the service: a release has fewer sessions.
+  both: endedWhere("+service = :service AND release = :release AND"),
+};
+
+/** @param maxEnded ended sessions that are kept; above it the oldest, by arrival, are dropped */
+export function sessionHistory(database: Database, store: StoreWithAudit, maxEnded: number): SessionHistory {
+  const { sql } = database;
+  const readLast = sql.prepare("SELECT last_seq AS seq FROM hosts WHERE host = ?");
+  const setLast = sql.prepare("INSERT OR REPLACE INTO hosts (host, last_seq) VALUES (?, ?)");
+  const insert = sql.prepare(
+    `INSERT INTO ended (service, key, release, instance, fence, opened_at_ms, reason, ended_at_ms, connections_closed)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const dropUpTo = sql.prepare("DELETE FROM ended WHERE id <= ?");
+  // Counted as they come: a count over a million rows would be paid by every look at the dashboard.
+  const count = Object.fromEntries(
+    COUNTED.map((column) => [
+      column,
+      sql.prepare(
+        `INSERT INTO totals (service, release, ${column}) VALUES (?, ?, 1)
+         ON CONFLICT DO UPDATE SET ${column} = ${column} + 1`,
+      ),
+    ]),
+  ) as Record<Counted, ReturnType<typeof sql.prepare>>;
+  const readTotals = sql.prepare("SELECT * FROM totals ORDER BY service, release");
+  const since = {
+    all: sql.prepare(ENDED_SINCE.all),
+    service: sql.prepare(ENDED_SINCE.service),
+    release: sql.prepare(ENDED_SINCE.release),
+    both: sql.prepare(ENDED_SINCE.both),
+  };
+
+  /** Within a transaction. */
+  function add(event: SessionEvent): void {
+    switch (event.kind) {
+      case "ended": {
+        const { service, key, release, instance, fence, openedAtMs, reason, endedAtMs, connectionsClosed } =
+          event.session;
+        const { lastInsertRowid } = insert.run(
+          service,
+          key,
+          release,
+          instance,
+          fence,
+          openedAtMs,
+          reason,
+          endedAtMs,
+          connectionsClosed,
+        );
+        if (Number(lastInsertRowid) > maxEnded) dropUpTo.run(Number(lastInsertRowid) - maxEnded);
+        count[reason].run(service, release);
+        return;
+      }
+      case "disrupted":
+        count.disrupted.run(event.pin.service, event.pin.release);
+        return;
+      // Its disruption was counted when it happened; what is left to tell stands in the audit log.
+      case "placed-anew":
+    }
+  }
+
+  const lastOf = (host: string): number =>
+    database.read(() => (readLast.get(host) as { seq: number } | undefined)?.seq ?? 0);
+
+  return {
+    record: async (host, events, auditOf) => {
+      const remembered = lastOf(host);
+      let last = remembered;
+      const fresh = events.filter((event) => {
+        if (event.seq <= last) return false;
+        last = event.seq;
+        return true;
+      });
+      if (fresh.length === 0) return remembered;
+      store(fresh.flatMap(auditOf), () => {
+        for (const event of fresh) add(event);
+        setLast.run(host, last);
+      });
+      return last;
+    },
+
+    ended: async ({ service, release, sinceMs = Number.NEGATIVE_INFINITY }, limit) => {
+      const rest = { sinceMs, limit: rowLimit(limit) };
+      return database.read(() => {
+        if (service === undefined) {
+          return sessionsOf(release === undefined ? since.all.all(rest) : since.release.all({ release, ...rest }));
+        }
+        if (release === undefined) return sessionsOf(since.service.all({ service, ...rest }));
+        return sessionsOf(since.both.all({ service, release, ...rest }));
+      });
+    },
+
+    totals: async () => database.read(() => (readTotals.all() as unknown as TotalsRow[]).map(totalsOf)),
+  };
+}
+
+function sessionsOf(rows: readonly unknown[]): EndedSession[] {
+  return rows.map((row) => ({ ...(row as EndedSession) }));
+}
+
+function totalsOf(row: TotalsRow): SessionTotals {
+  const { service, release, hangup, expired, moved, cut, lost, disrupted } = row;
+  return { service, release, ended: { hangup, expired, moved, cut, lost }, disrupted };
+}

@@ -1,0 +1,246 @@
+import { request } from "node:http";
+import {
+  errorFromBody,
+  formatDuration,
+  HoldoverError,
+  problemOf,
+  type DeployIntent,
+  type ErrorBody,
+} from "@holdover/core";
+import type {
+  AuditEntryView,
+  DeployRequest,
+  EndedSessionView,
+  InstanceView,
+  LiveSessionView,
+  ReleaseView,
+  RollbackRequest,
+  ServiceView,
+  StatusView,
+} from "@holdover/control";
+
+export type {
+  AuditEntryView,
+  EndedSessionView,
+  InstanceView,
+  LiveSessionView,
+  ReleaseView,
+  ServiceView,
+  StatusView,
+} from "@holdover/control";
+
+/** How long a question may take, in ms. */
+const READ_MS = 10_000;
+/** How long a change may take, in ms: it waits until it is stored and its table is in force. */
+const CHANGE_MS = 30_000;
+/** Following the whole audit chain, in ms. */
+const VERIFY_MS = 120_000;
+/** The longest answer, 10,000 sessions or log lines, is a few MiB. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+
+export interface SessionFilter {
+  readonly service?: string | undefined;
+  readonly release?: string | undefined;
+  readonly key?: string | undefined;
+  /** 1 to 10,000. */
+  readonly limit: number;
+}
+
+/** What a release is made from; nothing: the copy that was kept of it. */
+export interface Build {
+  /** The service's section of holdover.yaml, as it is there. */
+  readonly definition?: unknown;
+  /** Absolute path of the directory. */
+  readonly dir?: string;
+}
+
+type Query = Readonly<Record<string, string | number | undefined>>;
+
+/**
+ * The control API over its unix socket. Every call ends within its time limit.
+ *
+ * @throws HoldoverError all of them: NOT_RUNNING where nobody listens, CONTROL_BUSY where the answer broke off or did
+ * not come in time, else what the API answered
+ */
+export class ApiClient {
+  readonly #socket: string;
+  readonly #actor: string | undefined;
+
+  /**
+   * @param socket path of the control socket
+   * @param actor who asks, for the audit log; left out where it is no 1 to 64 printable ASCII characters
+   */
+  constructor(socket: string, actor?: string) {
+    this.#socket = socket;
+    this.#actor = actor !== undefined && /^[\x20-\x7e]{1,64}$/.test(actor) ? actor : undefined;
+  }
+
+  async status(): Promise<StatusView> {
+    return this.#get("/v1/status");
+  }
+
+  async service(service: string): Promise<ServiceView> {
+    return this.#get(servicePath(service));
+  }
+
+  async release(service: string, release: string): Promise<ReleaseView> {
+    return this.#get(releasePath(service, release));
+  }
+
+  /** Takes a release up; it is `starting` when this resolves. */
+  async deploy(service: string, release: string, build: Build, intent: DeployIntent): Promise<ReleaseView> {
+    // oxlint-disable-next-line unicorn/no-thenable -- `then` is the API's word for what happens next
+    const body: DeployRequest = { release, ...build, then: intent };
+    return this.#post(`${servicePath(service)}/releases`, body);
+  }
+
+  async promote(service: string, release: string): Promise<ReleaseView> {
+    return this.#post(`${releasePath(service, release)}/promote`, {});
+  }
+
+  /** @param percent above 0 and up to 100 */
+  async ramp(service: string, release: string, percent: number): Promise<ReleaseView> {
+    return this.#post(`${releasePath(service, release)}/ramp`, { percent });
+  }
+
+  async retire(service: string, release: string, now: boolean): Promise<ReleaseView> {
+    return this.#post(`${releasePath(service, release)}/retire`, { now });
+  }
+
+  /** Answers with the release that is current afterwards. */
+  async rollback(service: string, body: RollbackRequest): Promise<ReleaseView> {
+    return this.#post(`${servicePath(service)}/rollback`, body);
+  }
+
+  async instances(): Promise<readonly InstanceView[]> {
+    return (await this.#get<{ instances: InstanceView[] }>("/v1/instances")).instances;
+  }
+
+  /** Live sessions, oldest first. */
+  async sessions({ service, release, key, limit }: SessionFilter): Promise<readonly LiveSessionView[]> {
+    const answer = await this.#get<{ sessions: LiveSessionView[] }>("/v1/sessions", { service, release, key, limit });
+    return answer.sessions;
+  }
+
+  /** Sessions that are over, newest first. */
+  async history({ service, release, limit }: SessionFilter): Promise<readonly EndedSessionView[]> {
+    const answer = await this.#get<{ sessions: EndedSessionView[] }>("/v1/history", { service, release, limit });
+    return answer.sessions;
+  }
+
+  /** The last lines, oldest first. @param lines 1 to 10,000 */
+  async log(service: string, release: string, lines: number, instance?: string): Promise<readonly string[]> {
+    return (await this.#get<{ lines: string[] }>(`${releasePath(service, release)}/log`, { lines, instance })).lines;
+  }
+
+  /** The last entries, oldest first. @param count 1 to 10,000 */
+  async auditTail(count: number): Promise<readonly AuditEntryView[]> {
+    return (await this.#get<{ entries: AuditEntryView[] }>("/v1/audit", { tail: count })).entries;
+  }
+
+  /** Entries above a number, oldest first. @param limit 1 to 10,000 */
+  async auditAfter(seq: number, limit: number): Promise<readonly AuditEntryView[]> {
+    return (await this.#get<{ entries: AuditEntryView[] }>("/v1/audit", { after: seq, limit })).entries;
+  }
+
+  async verifyAudit(): Promise<{ entries: number; head: string }> {
+    return this.#call("GET", "/v1/audit/verify", undefined, VERIFY_MS);
+  }
+
+  /** Asks for the end; it has not come yet when this resolves. */
+  async shutdown(now: boolean): Promise<void> {
+    await this.#post("/v1/shutdown", { now });
+  }
+
+  async #get<Answer>(path: string, query: Query = {}): Promise<Answer> {
+    const search = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
+    return this.#call("GET", search.size === 0 ? path : `${path}?${search.toString()}`, undefined, READ_MS);
+  }
+
+  async #post<Answer>(path: string, body: object): Promise<Answer> {
+    return this.#call("POST", path, JSON.stringify(body), CHANGE_MS);
+  }
+
+  async #call<Answer>(method: string, path: string, body: string | undefined, limitMs: number): Promise<Answer> {
+    const { status, text } = await this.#exchange(method, path, body, limitMs);
+    const answer = parsed(text);
+    if (status >= 200 && status < 300 && answer !== undefined) return answer as Answer;
+    if (hasError(answer)) throw errorFromBody(answer.error);
+    throw new HoldoverError("INTERNAL", { problem: `${method} ${path} was answered with ${status} and no JSON.` });
+  }
+
+  #exchange(
+    method: string,
+    path: string,
+    body: string | undefined,
+    limitMs: number,
+  ): Promise<{ status: number; text: string }> {
+    const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
+    const fail = (error: unknown) => reject(this.#unreachable(error));
+    const call = request({
+      socketPath: this.#socket,
+      // Without an agent the connection ends with the answer, and so can the process.
+      agent: false,
+      method,
+      path,
+      headers: {
+        host: "holdover",
+        accept: "application/json",
+        ...(body !== undefined && { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
+        ...(this.#actor !== undefined && { "holdover-actor": this.#actor }),
+      },
+    });
+    const timer = setTimeout(() => {
+      fail(new HoldoverError("CONTROL_BUSY", { problem: `it did not answer within ${formatDuration(limitMs)}.` }));
+      call.destroy();
+    }, limitMs);
+    call.once("error", fail);
+    call.once("response", (response) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      response.on("data", (chunk: Buffer) => {
+        bytes += chunk.length;
+        chunks.push(chunk);
+        if (bytes > MAX_ANSWER_BYTES) response.destroy(new Error(`the answer is over ${MAX_ANSWER_BYTES} bytes`));
+      });
+      response.once("error", fail);
+      response.once("end", () => {
+        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") });
+      });
+    });
+    call.end(body);
+    return promise.finally(() => clearTimeout(timer));
+  }
+
+  #unreachable(error: unknown): HoldoverError {
+    if (error instanceof HoldoverError) return error;
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOENT" || code === "ECONNREFUSED" || code === "ENOTSOCK") {
+      return new HoldoverError("NOT_RUNNING", { socket: this.#socket }, { cause: error });
+    }
+    return new HoldoverError("CONTROL_BUSY", { problem: `${problemOf(error)}.` }, { cause: error });
+  }
+}
+
+function servicePath(service: string): string {
+  return `/v1/services/${encodeURIComponent(service)}`;
+}
+
+function releasePath(service: string, release: string): string {
+  return `${servicePath(service)}/releases/${encodeURIComponent(release)}`;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function hasError(answer: unknown): answer is { error: ErrorBody } {
+  if (typeof answer !== "object" || answer === null || !("error" in answer)) return false;
+  const { error } = answer;
+  return typeof error === "object" && error !== null && "code" in error && "what" in error;
+}

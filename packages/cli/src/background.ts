@@ -1,0 +1,44 @@
+import { spawn } from "node:child_process";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { errorFromBody, HoldoverError, type ErrorBody } from "@holdover/core";
+import type { Addresses } from "./host-process.ts";
+import { makeStateDir, stateDirOf } from "./state-dir.ts";
+
+const PROGRAM = fileURLToPath(new URL("../bin/holdover.js", import.meta.url));
+
+/** What a host in the background tells the command that started it, once. */
+export type HostMessage =
+  | { readonly type: "ready"; readonly addresses: Addresses }
+  | { readonly type: "failed"; readonly error: ErrorBody };
+
+/**
+ * Starts a host that goes on after this process; its output goes to `logs/up.log` in the state directory.
+ * Resolves when it serves.
+ * @throws HoldoverError what the host meets on its start
+ */
+export async function startInBackground(configFile: string, stateDir: string): Promise<Addresses & { pid: number }> {
+  const state = stateDirOf(stateDir);
+  await makeStateDir(state);
+  const output = await open(join(state.logs, "up.log"), "a", 0o600);
+  try {
+    const child = spawn(process.execPath, [PROGRAM, "--config", configFile, "up"], {
+      detached: true,
+      stdio: ["ignore", output.fd, output.fd, "ipc"],
+    });
+    const message = await new Promise<HostMessage>((resolve, reject) => {
+      child.once("message", (first: HostMessage) => resolve(first));
+      child.once("error", reject);
+      child.once("exit", (code, signal) => {
+        reject(new HoldoverError("INTERNAL", { problem: `the host ended (${signal ?? code}); see ${state.logs}/up.log` }));
+      });
+    });
+    if (child.connected) child.disconnect();
+    child.unref();
+    if (message.type === "failed") throw errorFromBody(message.error);
+    return { ...message.addresses, pid: child.pid ?? 0 };
+  } finally {
+    await output.close();
+  }
+}

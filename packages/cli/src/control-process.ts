@@ -1,0 +1,130 @@
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { openControlLink } from "@holdover/adapters/dataplanes/router";
+import { checkCommand, removeSnapshot, runGate, tailLog, takeSnapshot } from "@holdover/adapters/platforms/process";
+import { openControlStore } from "@holdover/adapters/stores/sqlite";
+import { Control, createApi, createMetrics, type Builds } from "@holdover/control";
+import { asHoldoverError, type AuditEntry, type ServiceDefinition } from "@holdover/core";
+import { pino } from "pino";
+import { parseAddress } from "./address.ts";
+import { stateDirOf, writeWhole, type StateDir } from "./state-dir.ts";
+import { systemClock } from "./system-clock.ts";
+import { VERSION } from "./version.ts";
+
+/** What host hands to control: everything is read and checked already, so that a file edited later cannot stop it. */
+export interface ControlConfig {
+  readonly api: string;
+  readonly services: Readonly<Record<string, ServiceDefinition>>;
+}
+
+/** What control tells its parent. */
+export type ControlMessage =
+  | { readonly type: "listening"; readonly url: string }
+  | { readonly type: "notice"; readonly entry: AuditEntry }
+  | { readonly type: "failed"; readonly error: ReturnType<ReturnType<typeof asHoldoverError>["body"]> };
+
+const logger = pino({ name: "control", timestamp: pino.stdTimeFunctions.isoTime });
+const log = (event: string, detail: object): void => logger.info(detail, event);
+
+/** Puts the control process together and runs it until its parent goes. */
+async function runControl(state: StateDir): Promise<void> {
+  const config = JSON.parse(await readFile(state.config, "utf8")) as ControlConfig;
+  const token = (await readFile(state.token, "utf8")).trim();
+  const store = openControlStore(state.controlDatabase);
+  const link = await openControlLink({ socketPath: state.linkSocket, clock: systemClock, log });
+  const control = new Control({
+    releases: store.releases,
+    audit: store.audit,
+    history: store.history,
+    platform: link.platform,
+    dataPlane: link.dataPlane,
+    linked: link.linked,
+    builds: localBuilds(state),
+    clock: systemClock,
+    version: VERSION,
+    log,
+  });
+  await store.audit.append([
+    { atMs: systemClock.now(), kind: "control.started", actor: "host", reason: `version ${VERSION}`, detail: { pid: process.pid } },
+  ]);
+  store.audit.subscribe((entries) => {
+    for (const entry of entries) tell({ type: "notice", entry });
+  });
+  await control.start(config.services);
+  const metrics = createMetrics({
+    status: () => control.status(),
+    traffic: () => link.dataPlane.traffic(),
+    totals: () => store.history.totals(),
+    auditHead: () => store.audit.head(),
+  });
+  const api = await createApi({
+    operations: control,
+    audit: store.audit,
+    token,
+    tokenFile: state.token,
+    version: VERSION,
+    ready: () => control.notReady(),
+    metrics: () => metrics.text(),
+    log: logger,
+  });
+  const { url } = await api.listen({ socketPath: state.apiSocket, ...parseAddress(config.api, "api") });
+  await writeWhole(state.controlPid, `${process.pid}\n`);
+
+  let stopping = false;
+  const stop = async (): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    await api.close();
+    await control.stop();
+    await link.close();
+    store.close();
+    await rm(state.controlPid, { force: true });
+    process.exitCode = 0;
+    if (process.connected) process.disconnect();
+  };
+  // Without its host there is nothing to control, and the next host brings a control of its own.
+  process.once("disconnect", () => void stop());
+  process.on("message", (message) => {
+    if (message === "stop") void stop();
+  });
+  // A terminal sends its signals to the whole group: it is host that decides when control goes.
+  process.on("SIGINT", () => {});
+  process.on("SIGTERM", () => {});
+  tell({ type: "listening", url });
+}
+
+function localBuilds(state: StateDir): Builds {
+  const gateLog = (service: string, release: string): string => join(state.logs, service, release, "gate.log");
+  return {
+    pathOf: (service, release) => join(state.releases, service, release),
+    snapshot: (from, to) => takeSnapshot({ from, to }),
+    remove: removeSnapshot,
+    check: (service, command, dir) => checkCommand(command, dir, service),
+    gate: (run) =>
+      runGate({
+        command: [...run.command],
+        cwd: run.snapshot,
+        env: { ...run.env, HOLDOVER_SERVICE: run.service, HOLDOVER_RELEASE: run.release, HOLDOVER_URL: run.url },
+        timeoutMs: run.timeoutMs,
+        logFile: gateLog(run.service, run.release),
+      }),
+    gateLog,
+    tail: tailLog,
+  };
+}
+
+function tell(message: ControlMessage): void {
+  if (process.connected) process.send?.(message);
+}
+
+const [stateDir] = process.argv.slice(2);
+if (stateDir !== undefined) {
+  runControl(stateDirOf(stateDir)).catch((thrown: unknown) => {
+    const error = asHoldoverError(thrown);
+    logger.error({ err: thrown, code: error.code }, "control.failed");
+    tell({ type: "failed", error: error.body() });
+    process.exitCode = 1;
+    // Whatever half of it came up would keep the process alive.
+    setImmediate(() => process.exit(1));
+  });
+}

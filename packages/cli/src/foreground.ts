@@ -1,0 +1,110 @@
+import { formatDuration, type AuditEntry, type HoldoverConfig } from "@holdover/core";
+import { startHost, type Addresses, type Host } from "./host-process.ts";
+import { VERSION } from "./version.ts";
+
+export interface ForegroundOptions {
+  readonly config: HoldoverConfig;
+  readonly configDir: string;
+  readonly stateDir: string;
+  readonly json: boolean;
+  readonly print: (line: string) => void;
+  /** Tells a parent that waits in the foreground for this one in the background. */
+  readonly onReady: (addresses: Addresses) => void;
+}
+
+/**
+ * Runs a host in this process until a signal or `holdover down` ends it.
+ * The first SIGINT or SIGTERM waits for live sessions, the second cuts them, the third leaves instances alone and goes:
+ * the next `up` adopts them.
+ * @returns the exit code
+ * @throws HoldoverError what the host meets on its start
+ */
+export async function runForeground(options: ForegroundOptions): Promise<number> {
+  const { config, json, print } = options;
+  const say = (line: string): void => {
+    if (!json) print(line);
+  };
+  let signals = 0;
+  let host: Host | null = null;
+  const onSignal = (): void => {
+    signals += 1;
+    // Before it serves there is nothing to wait for.
+    if (!host || signals > 2) process.exit(130);
+    host.close(signals > 1);
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  try {
+    host = await startHost({
+      config,
+      configDir: options.configDir,
+      stateDir: options.stateDir,
+      onReady: (addresses) => {
+        print(json ? JSON.stringify({ ready: true, pid: process.pid, ...addresses }) : banner(addresses).join("\n"));
+        options.onReady(addresses);
+      },
+      onNotice: (entry) => {
+        const line = noticeOf(entry);
+        if (line !== null) say(`${new Date(entry.atMs).toTimeString().slice(0, 8)}  ${line}`);
+      },
+      onClosing: (live, how) => {
+        if (live === 0) return say("Stopping.");
+        const connections = `${live} live ${live === 1 ? "connection" : "connections"}`;
+        if (how === "cut") return say(`Cutting ${connections}, within the disconnect cap.`);
+        say(`Waiting up to ${formatDuration(config.shutdownGrace)} for ${connections} to end. Ctrl-C again cuts them.`);
+      },
+    });
+    await host.closed;
+    say("Stopped.");
+    return 0;
+  } finally {
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+  }
+}
+
+function banner(addresses: Addresses): string[] {
+  return [
+    `Holdover ${VERSION} is up.`,
+    "",
+    `  clients   ${addresses.listen}`,
+    `  API       ${addresses.api}   token in ${addresses.tokenFile}; what it can do: ${addresses.api}/openapi.json`,
+    "",
+    "  In a second terminal:",
+    "    npx holdover status -w                              what runs, and who is on it",
+    "    npx holdover deploy SERVICE --release v2 --dir DIR  ship; live sessions stay where they are",
+    "    npx holdover rollback SERVICE                       go back, at once",
+    "    npx holdover down                                   stop, when the live sessions have ended",
+    "",
+  ];
+}
+
+/** What a person who watches wants to know of an audit entry; null for the rest. */
+function noticeOf(entry: AuditEntry): string | null {
+  const release = `${entry.service ?? ""} ${entry.release ?? ""}`;
+  switch (entry.kind) {
+    case "release.starting":
+      return `${release} is starting: ${entry.reason}`;
+    case "release.ready":
+      return `${release} is ready: ${entry.reason}`;
+    case "release.ramping":
+      return `${release} takes ${String(entry.detail?.["percent"])}% of the new sessions`;
+    case "release.current":
+      return `${release} is current: new sessions start on it`;
+    case "release.retained":
+      return `${release} is retained: its sessions finish on it`;
+    case "release.expiring":
+      return `${release} is expiring: ${entry.reason}`;
+    case "release.retired":
+      return `${release} is retired: ${entry.reason}`;
+    case "release.failed":
+      return `${release} failed: ${entry.reason}`;
+    case "instance.lost":
+      return `instance ${entry.instance ?? ""} is lost: ${entry.reason}`;
+    case "session.lost":
+    case "session.cut":
+      return `session ${entry.session ?? ""} of ${release}: ${entry.reason}`;
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,32 @@
+import { formatDuration, parseDuration, RELEASE_ID } from "@holdover/core";
+import { InvalidArgumentError } from "commander";
+
+/** Readers of option and argument values, for commander: each throws its InvalidArgumentError with what would be right. */
+
+/** Above 0 and up to 100; a percent sign is welcome. */
+export function readPercent(text: string): number {
+  const percent = /^\d+(\.\d+)?%?$/.test(text) ? Number.parseFloat(text) : Number.NaN;
+  if (percent > 0 && percent <= 100) return percent;
+  throw new InvalidArgumentError("Write a percentage above 0 and up to 100, for example 10.");
+}
+
+/** Milliseconds, at least one second. */
+export function readDuration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== undefined && ms >= 1000) return ms;
+  throw new InvalidArgumentError(`Write a duration of ${formatDuration(1000)} or more, for example 30s, 10m or 1h.`);
+}
+
+/** 1 to 10,000: more the API does not give at once. */
+export function readCount(text: string): number {
+  const count = /^\d+$/.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= 10_000) return count;
+  throw new InvalidArgumentError("Write a whole number from 1 to 10000.");
+}
+
+export function readReleaseId(text: string): string {
+  if (RELEASE_ID.test(text)) return text;
+  throw new InvalidArgumentError(
+    "A release id is 1 to 64 of letters, digits, dot, dash and underscore, for example v2.",
+  );
+}

@@ -1,0 +1,334 @@
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { request, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  CHAIN_START,
+  HoldoverError,
+  nextEntry,
+  readEntry,
+  verifyChain,
+  type AuditDraft,
+  type AuditEntry,
+  type AuditLog,
+  type Clock,
+  type EndedSession,
+  type LiveSession,
+  type StoredAuditEntry,
+} from "@holdover/core";
+import type { Operations } from "../operations.ts";
+import { createApi, type Api, type ApiOptions } from "./api.ts";
+import type { ReleaseView, StatusView } from "./views.ts";
+
+/** What the tests of the API have in common: control in memory, and a caller that goes in by either way. */
+
+export const TOKEN = "a-token-for-the-tests";
+
+/** Time that stands still until a test moves it. */
+export function createManualClock(): Clock & { advance(ms: number): void } {
+  let nowMs = 0;
+  let timers: { atMs: number; run: () => void }[] = [];
+  return {
+    now: () => nowMs,
+    after(ms, run) {
+      const timer = { atMs: nowMs + ms, run };
+      timers.push(timer);
+      return () => (timers = timers.filter((other) => other !== timer));
+    },
+    advance(ms) {
+      nowMs += ms;
+      const due = timers.filter(({ atMs }) => atMs <= nowMs);
+      timers = timers.filter(({ atMs }) => atMs > nowMs);
+      for (const { run } of due) run();
+    },
+  };
+}
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+
+export interface MemoryAuditLog extends AuditLog {
+  readonly stored: StoredAuditEntry[];
+  /** Calls of read() so far, and the highest limit that was asked for. */
+  readonly reads: { count: number; highestLimit: number };
+  readonly listeners: Set<(entries: readonly AuditEntry[]) => void>;
+}
+
+/** An audit log whose reads and appends take a turn of the event loop, so that they interleave as with a real store. */
+export function createMemoryAuditLog(): MemoryAuditLog {
+  const stored: StoredAuditEntry[] = [];
+  const listeners = new Set<(entries: readonly AuditEntry[]) => void>();
+  const reads = { count: 0, highestLimit: 0 };
+  const headNow = () => stored.at(-1) ?? CHAIN_START;
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+  return {
+    stored,
+    listeners,
+    reads,
+    async append(drafts) {
+      const added = drafts.map((draft) => {
+        const entry = nextEntry(headNow(), draft, sha256);
+        stored.push(entry);
+        return readEntry(entry);
+      });
+      await turn();
+      for (const listener of listeners) listener(added);
+    },
+    async read(afterSeq, limit) {
+      reads.count += 1;
+      reads.highestLimit = Math.max(reads.highestLimit, limit);
+      // What is read is settled before the answer arrives, as in a database.
+      const found = stored.slice(afterSeq, afterSeq + limit).map(readEntry);
+      await turn();
+      return found;
+    },
+    tail: async (limit) => stored.slice(-limit).map(readEntry),
+    head: async () => ({ seq: headNow().seq, hash: headNow().hash }),
+    verify: async () => verifyChain(stored, headNow(), sha256),
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+export const draft = (n: number, padding = ""): AuditDraft => ({
+  atMs: n,
+  kind: "release.current",
+  actor: "operator",
+  reason: `number ${n}${padding}`,
+  service: "consultation",
+  detail: { n },
+});
+
+export function releaseView(id: string, over: Partial<ReleaseView> = {}): ReleaseView {
+  return {
+    id,
+    service: "consultation",
+    state: "current",
+    sinceMs: 1000,
+    createdAtMs: 500,
+    currentAtMs: 1000,
+    admission: "new",
+    percent: 100,
+    then: "promote",
+    dir: "/srv/build",
+    digest: null,
+    instancesWanted: 1,
+    instances: [],
+    sessions: { open: 2, lingering: 1, connections: 3 },
+    retention: null,
+    failure: null,
+    ...over,
+  };
+}
+
+export function statusView(releases: ReleaseView[], router: Partial<StatusView["router"]> = {}): StatusView {
+  return {
+    nowMs: 2000,
+    version: "1.2.3",
+    startedAtMs: 0,
+    router: {
+      linked: true,
+      address: "http://127.0.0.1:8080",
+      closing: false,
+      tableIssued: 7,
+      tableInForce: 6,
+      ...router,
+    },
+    services: [
+      {
+        name: "consultation",
+        hosts: [],
+        path: "/",
+        current: releases.find(({ state }) => state === "current")?.id ?? null,
+        sessions: null,
+        releases,
+      },
+    ],
+  };
+}
+
+export const LIVE: LiveSession = {
+  service: "consultation",
+  key: "room-7",
+  release: "v1",
+  instance: "consultation-v1-1",
+  fence: 3,
+  state: "open",
+  openedAtMs: 1,
+  lingeringSinceMs: null,
+  connections: 2,
+};
+
+export const ENDED: EndedSession = {
+  service: "consultation",
+  key: "room-6",
+  release: "v1",
+  instance: "consultation-v1-1",
+  fence: 2,
+  openedAtMs: 1,
+  endedAtMs: 2,
+  reason: "hangup",
+  connectionsClosed: 0,
+};
+
+export interface MemoryOperations extends Operations {
+  /** Every call with its arguments. */
+  readonly calls: unknown[][];
+}
+
+/** One service with the release v1; a release that it does not know is refused, as control does. */
+export function createMemoryOperations(over: Partial<Operations> = {}): MemoryOperations {
+  const calls: unknown[][] = [];
+  const releaseOf = (service: string, release: string): ReleaseView => {
+    if (service !== "consultation") throw new HoldoverError("SERVICE_UNKNOWN", { service, known: "consultation" });
+    if (release !== "v1") throw new HoldoverError("RELEASE_UNKNOWN", { service, release, known: "v1" });
+    return releaseView("v1");
+  };
+  const told = <Result>(name: string, args: unknown[], result: () => Result): Result => {
+    calls.push([name, ...args]);
+    return result();
+  };
+  return {
+    calls,
+    status: () => statusView([releaseView("v1")]),
+    release: releaseOf,
+    deploy: async (...args) =>
+      told("deploy", args, () => releaseView(args[1].release, { state: "starting", admission: "none" })),
+    promote: async (...args) => told("promote", args, () => releaseOf(args[0], args[1])),
+    ramp: async (...args) => told("ramp", args, () => releaseOf(args[0], args[1])),
+    rollback: async (...args) => told("rollback", args, () => releaseOf(args[0], "v1")),
+    retire: async (...args) => told("retire", args, () => releaseOf(args[0], args[1])),
+    instances: () => [
+      {
+        id: "consultation-v1-1",
+        service: "consultation",
+        release: "v1",
+        state: "ready",
+        sinceMs: 1,
+        startedAtMs: 0,
+        address: "127.0.0.1:40001",
+        pid: 4711,
+        sessions: null,
+        problem: null,
+      },
+    ],
+    sessions: async (...args) => told("sessions", args, () => [LIVE]),
+    history: async (...args) => told("history", args, () => [ENDED]),
+    logs: async (...args) => told("logs", args, () => ["one", "two"]),
+    shutdown: async (...args) => told("shutdown", args, () => undefined),
+    ...over,
+  };
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  /** The body as JSON. */
+  json(): unknown;
+  /** The code of the error that the body is; undefined for another body. */
+  code(): string | undefined;
+}
+
+export interface Call {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent as it is when it is a string, otherwise as JSON. */
+  readonly body?: unknown;
+}
+
+export interface RunningApi {
+  readonly api: Api;
+  readonly operations: MemoryOperations;
+  readonly audit: MemoryAuditLog;
+  readonly clock: ReturnType<typeof createManualClock>;
+  /** What the API logged, as one line each. */
+  readonly logged: string[];
+  readonly socketPath: string;
+  readonly url: string;
+  /** By the unix socket. */
+  bySocket(path: string, call?: Call): Promise<Answer>;
+  /** By TCP, with the token unless other headers are given. */
+  byTcp(path: string, call?: Call): Promise<Answer>;
+  /** Opens an answer and leaves its body to the caller. */
+  open(path: string, headers?: Readonly<Record<string, string>>): Promise<IncomingMessage>;
+  stop(): Promise<void>;
+}
+
+export async function startApi(
+  over: Partial<ApiOptions> = {},
+  operations: MemoryOperations = createMemoryOperations(),
+): Promise<RunningApi> {
+  const dir = await mkdtemp(join(tmpdir(), "holdover-api-"));
+  const audit = createMemoryAuditLog();
+  const clock = createManualClock();
+  const logged: string[] = [];
+  const tell = (fields: Readonly<Record<string, unknown>>, message: string) =>
+    void logged.push(`${message} ${fields["err"] instanceof Error ? fields["err"].message : JSON.stringify(fields)}`);
+  const api = await createApi({
+    operations,
+    audit,
+    token: TOKEN,
+    tokenFile: "/state/token",
+    version: "1.2.3",
+    ready: () => null,
+    metrics: async () => "holdover_link_up 1\n",
+    clock,
+    log: { warn: tell, error: tell },
+    ...over,
+  });
+  const socketPath = join(dir, "run", "control.sock");
+  const { url } = await api.listen({ socketPath, host: "127.0.0.1", port: 0 });
+  const { port } = new URL(url);
+  return {
+    api,
+    operations,
+    audit,
+    clock,
+    logged,
+    socketPath,
+    url,
+    bySocket: (path, call) => send({ socketPath, path }, call),
+    byTcp: (path, call) =>
+      send({ host: "127.0.0.1", port, path }, { headers: { authorization: `Bearer ${TOKEN}` }, ...call }),
+    async open(path, headers = {}) {
+      const outgoing = request({ socketPath, path, headers, agent: false });
+      outgoing.end();
+      const [answer] = (await once(outgoing, "response")) as [IncomingMessage];
+      return answer;
+    },
+    async stop() {
+      await api.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+export async function send(
+  to: { socketPath?: string; host?: string; port?: string; path: string },
+  { method = "GET", headers = {}, body }: Call = {},
+): Promise<Answer> {
+  const payload = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
+  const outgoing = request({
+    ...to,
+    method,
+    agent: false,
+    headers: { ...(payload !== undefined && { "content-type": "application/json" }), ...headers },
+  });
+  outgoing.end(payload);
+  const [answer] = (await once(outgoing, "response")) as [IncomingMessage];
+  let text = "";
+  answer.setEncoding("utf8");
+  for await (const chunk of answer) text += String(chunk);
+  const json = () => JSON.parse(text) as unknown;
+  return {
+    status: answer.statusCode ?? 0,
+    headers: answer.headers,
+    text,
+    json,
+    code: () => (json() as { error?: { code?: string } }).error?.code,
+  };
+}

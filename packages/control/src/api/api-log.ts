@@ -1,0 +1,7 @@
+/** Where the API tells what its callers cannot be told. A pino logger fits. */
+export interface ApiLog {
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void;
+  error(fields: Readonly<Record<string, unknown>>, message: string): void;
+}
+
+export const SILENT: ApiLog = { warn: () => {}, error: () => {} };

@@ -1,0 +1,359 @@
+import { once } from "node:events";
+import { request, type IncomingMessage } from "node:http";
+import { HoldoverError } from "@holdover/core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createMemoryOperations, draft, ENDED, LIVE, startApi, type RunningApi } from "./api-fixture.ts";
+
+const V1 = "/v1/services/consultation/releases/v1";
+
+describe("a call that is in order", () => {
+  let running: RunningApi;
+  beforeAll(async () => {
+    running = await startApi();
+    await running.audit.append(Array.from({ length: 250 }, (_, n) => draft(n + 1)));
+  });
+  afterAll(() => running.stop());
+  const last = () => running.operations.calls.at(-1);
+  const post = (path: string, body?: unknown) => running.bySocket(path, { method: "POST", body });
+
+  test("shows the status, a service and a release", async () => {
+    expect((await running.bySocket("/v1/status")).json()).toEqual(running.operations.status());
+    expect((await running.bySocket("/v1/services/consultation")).json()).toMatchObject({
+      name: "consultation",
+      current: "v1",
+    });
+    expect((await running.bySocket(V1)).json()).toMatchObject({ id: "v1", state: "current", sessions: { open: 2 } });
+  });
+
+  test("deploys: 202 with the release as it is now, and promotes unless something else is asked for", async () => {
+    const answer = await post("/v1/services/consultation/releases", {
+      release: "v2",
+      dir: "/srv/v2",
+      definition: { command: "x" },
+    });
+    expect([answer.status, answer.json()]).toMatchObject([202, { id: "v2", state: "starting" }]);
+    expect(last()).toEqual([
+      "deploy",
+      "consultation",
+      { release: "v2", dir: "/srv/v2", definition: { command: "x" }, then: { then: "promote" } },
+      "operator",
+    ]);
+    await post("/v1/services/consultation/releases", { release: "v3", then: { then: "ramp", percent: 5 } });
+    expect(last()?.[2]).toEqual({ release: "v3", then: { then: "ramp", percent: 5 } });
+  });
+
+  test("promotes, ramps, retires and rolls back", async () => {
+    expect((await post(`${V1}/promote`)).status).toBe(200);
+    expect((await post(`${V1}/ramp`, { percent: 12.5 })).json()).toMatchObject({ id: "v1" });
+    expect(last()).toEqual(["ramp", "consultation", "v1", 12.5, "operator"]);
+    await post(`${V1}/retire`, { now: true });
+    expect(last()).toEqual(["retire", "consultation", "v1", true, "operator"]);
+    await post("/v1/services/consultation/rollback", { to: "v1", sessions: "cut" });
+    expect(last()).toEqual(["rollback", "consultation", { to: "v1", sessions: "cut" }, "operator"]);
+  });
+
+  test.each([undefined, "", "{}"])("may leave out a body in which all has a default: %j", async (body) => {
+    expect((await post(`${V1}/retire`, body)).status).toBe(200);
+    expect(last()).toEqual(["retire", "consultation", "v1", false, "operator"]);
+    expect((await post("/v1/services/consultation/rollback", body)).status).toBe(200);
+    expect(last()?.[2]).toEqual({ sessions: "finish" });
+  });
+
+  test("reads logs, instances, sessions and history, with a limit of 100 unless one is given", async () => {
+    expect((await running.bySocket(`${V1}/log`)).json()).toEqual({ lines: ["one", "two"] });
+    expect(last()).toEqual(["logs", "consultation", "v1", undefined, 100]);
+    await running.bySocket(`${V1}/log?instance=consultation-v1-1&lines=10000`);
+    expect(last()).toEqual(["logs", "consultation", "v1", "consultation-v1-1", 10_000]);
+    expect((await running.bySocket("/v1/instances")).json()).toEqual({ instances: running.operations.instances() });
+    expect((await running.bySocket("/v1/sessions?service=consultation&release=v1&key=room-7")).json()).toEqual({
+      sessions: [LIVE],
+    });
+    expect(last()).toEqual(["sessions", { service: "consultation", release: "v1", key: "room-7", limit: 100 }]);
+    expect((await running.bySocket("/v1/history?service=consultation&limit=3")).json()).toEqual({ sessions: [ENDED] });
+    expect(last()).toEqual(["history", { service: "consultation" }, 3]);
+  });
+
+  test("pages through the audit log, shows its end, and verifies it", async () => {
+    const seqs = async (query: string) =>
+      ((await running.bySocket(`/v1/audit${query}`)).json() as { entries: { seq: number }[] }).entries.map(
+        ({ seq }) => seq,
+      );
+    expect(await seqs("")).toEqual(Array.from({ length: 100 }, (_, n) => n + 1));
+    expect(await seqs("?after=248&limit=10")).toEqual([249, 250]);
+    expect(await seqs("?after=250")).toEqual([]);
+    expect(await seqs("?tail=2")).toEqual([249, 250]);
+    const first = (await running.bySocket("/v1/audit?limit=1")).json();
+    expect(first).toEqual({ entries: [{ ...draft(1), seq: 1, hash: running.audit.stored[0]?.hash }] });
+    const verdict = await running.bySocket("/v1/audit/verify");
+    expect(verdict.json()).toEqual({ entries: 250, head: running.audit.stored.at(-1)?.hash });
+  });
+
+  test("probes the process and reads its metrics", async () => {
+    expect((await running.bySocket("/healthz")).json()).toEqual({ ok: true });
+    expect((await running.bySocket("/readyz")).json()).toEqual({ ok: true });
+    const metrics = await running.bySocket("/metrics");
+    expect(metrics.text).toBe("holdover_link_up 1\n");
+    expect(metrics.headers["content-type"]).toBe("text/plain; version=0.0.4; charset=utf-8");
+  });
+
+  test("is never kept by a cache", async () => {
+    expect((await running.bySocket("/v1/status")).headers["cache-control"]).toBe("no-store");
+  });
+});
+
+describe("a call that is not in order", () => {
+  let running: RunningApi;
+  beforeAll(async () => {
+    running = await startApi();
+  });
+  beforeEach(() => {
+    running.operations.calls.length = 0;
+  });
+  afterAll(() => running.stop());
+
+  test.each([
+    ["GET", "/v1/services/unknown", undefined, 404, "SERVICE_UNKNOWN"],
+    ["GET", "/v1/services/unknown/releases/v1", undefined, 404, "SERVICE_UNKNOWN"],
+    ["GET", "/v1/services/consultation/releases/v9", undefined, 404, "RELEASE_UNKNOWN"],
+    ["POST", "/v1/services/consultation/releases/v9/promote", undefined, 404, "RELEASE_UNKNOWN"],
+    ["POST", "/v1/services/consultation/releases/v9/ramp", { percent: 1 }, 404, "RELEASE_UNKNOWN"],
+    ["POST", "/v1/services/consultation/releases/v9/retire", undefined, 404, "RELEASE_UNKNOWN"],
+    ["POST", "/v1/services/unknown/rollback", undefined, 404, "SERVICE_UNKNOWN"],
+    ["GET", "/v2/status", undefined, 404, "ROUTE_UNKNOWN"],
+    ["DELETE", "/v1/status", undefined, 404, "ROUTE_UNKNOWN"],
+    ["POST", "/v1/status", { some: "body" }, 404, "ROUTE_UNKNOWN"],
+    ["GET", "/v1/services/%zz", undefined, 400, "REQUEST_INVALID"],
+  ])("%s %s %j is answered with %i %s", async (method, path, body, status, code) => {
+    const answer = await running.bySocket(path, { method, body });
+    expect([answer.status, answer.code()]).toEqual([status, code]);
+    const { error } = answer.json() as { error: object };
+    expect(Object.keys(error)).toEqual(["code", "what", "next", "details"]);
+  });
+
+  test.each([
+    [`${V1}/ramp`, {}, "body.percent"],
+    [`${V1}/ramp`, { percent: "5" }, "body.percent: Invalid input: expected number"],
+    [`${V1}/ramp`, { percent: 0 }, "body.percent: Too small: expected number to be >0"],
+    [`${V1}/ramp`, { percent: 101 }, "body.percent: Too big: expected number to be <=100"],
+    [`${V1}/ramp`, [5], "body: Invalid input: expected object"],
+    [`${V1}/ramp`, undefined, "body.percent: Invalid input: expected number"],
+    [`${V1}/retire`, { nwo: true }, 'body: Unrecognized key: "nwo"'],
+    ["/v1/services/consultation/rollback", { sessions: "keep" }, "body.sessions"],
+    ["/v1/services/consultation/releases", { release: "../up" }, "body.release: a release id is 1 to 64"],
+    ["/v1/services/consultation/releases", { release: "v2", then: { then: "ramp" } }, "body.then.percent"],
+    ["/v1/services/Not_A_Name/releases", { release: "v2" }, "path.service: a service name is"],
+    ["/v1/shutdown", { now: "yes" }, "body.now: Invalid input: expected boolean"],
+  ])("POST %s %j is refused and the field is named: %s", async (path, body, problem) => {
+    const answer = await running.bySocket(path, { method: "POST", body });
+    expect([answer.status, answer.code()]).toEqual([400, "REQUEST_INVALID"]);
+    expect((answer.json() as { error: { what: string } }).error.what).toContain(problem);
+    expect(running.operations.calls).toEqual([]);
+  });
+
+  test.each([
+    ["/v1/sessions?limit=0", "query.limit"],
+    ["/v1/sessions?limit=10001", "query.limit: Too big: expected number to be <=10000"],
+    ["/v1/sessions?limit=ten", "query.limit: Invalid input: expected number"],
+    ["/v1/sessions?limit=1.5", "query.limit: Invalid input: expected int"],
+    ["/v1/sessions?service=a&service=b", "query.service: Invalid input: expected string"],
+    ["/v1/sessions?serivce=consultation", 'query: Unrecognized key: "serivce"'],
+    [`${V1}/log?lines=-1`, "query.lines"],
+    ["/v1/audit?after=-1", "query.after"],
+    ["/v1/audit?after=1&tail=1", "query.tail: send either `after` or `tail`"],
+    ["/v1/events?after=x", "query.after"],
+  ])("GET %s is refused and the field is named: %s", async (path, problem) => {
+    const answer = await running.bySocket(path);
+    expect([answer.status, answer.code()]).toEqual([400, "REQUEST_INVALID"]);
+    expect((answer.json() as { error: { what: string } }).error.what).toContain(problem);
+  });
+
+  test.each([
+    ["broken JSON", '{"percent": 5', "application/json", "not valid JSON"],
+    ["a key that would change a prototype", '{"__proto__": {"percent": 5}}', "application/json", "not valid JSON"],
+    ["text, which a web page may send without asking", '{"percent": 5}', "text/plain", "application/json"],
+    ["a form", "percent=5", "application/x-www-form-urlencoded", "application/json"],
+  ])("a body of %s is refused", async (_what, body, type, problem) => {
+    const answer = await running.bySocket(`${V1}/ramp`, { method: "POST", body, headers: { "content-type": type } });
+    expect([answer.status, answer.code()]).toEqual([400, "REQUEST_INVALID"]);
+    expect(answer.text).toContain(problem);
+    expect(running.operations.calls).toEqual([]);
+  });
+
+  test("a body over 1 MiB is refused by its declared length, before it is sent", async () => {
+    const outgoing = request({
+      socketPath: running.socketPath,
+      path: "/v1/services/consultation/releases",
+      method: "POST",
+      agent: false,
+      headers: { "content-type": "application/json", "content-length": 1024 * 1024 + 1 },
+    });
+    outgoing.flushHeaders();
+    const [answer] = (await once(outgoing, "response")) as [IncomingMessage];
+    expect(answer.statusCode).toBe(400);
+    answer.resume();
+    await once(answer, "end");
+    outgoing.destroy();
+  });
+
+  test("a body over 1 MiB without a declared length is refused once it has grown so large", async () => {
+    const outgoing = request({
+      socketPath: running.socketPath,
+      path: "/v1/services/consultation/releases",
+      method: "POST",
+      agent: false,
+      headers: { "content-type": "application/json", "transfer-encoding": "chunked" },
+    });
+    // The rest of the body may meet a closed connection: that is the point.
+    outgoing.on("error", () => {});
+    outgoing.write("x".repeat(1024 * 1024 + 1));
+    const [answer] = (await once(outgoing, "response")) as [IncomingMessage];
+    let text = "";
+    for await (const chunk of answer) text += String(chunk);
+    outgoing.destroy();
+    expect(answer.statusCode).toBe(400);
+    expect(text).toContain("over 1048576 bytes");
+  });
+});
+
+describe("when control cannot do it", () => {
+  let running: RunningApi | undefined;
+  afterEach(async () => {
+    await running?.stop();
+    running = undefined;
+  });
+
+  test("the error of the operation is the answer, with the status of the table", async () => {
+    const refuse = async () => {
+      throw new HoldoverError("RELEASE_TRANSITION", {
+        release: "v1",
+        from: "retired",
+        to: "current",
+        allowed: "starting",
+      });
+    };
+    running = await startApi({}, createMemoryOperations({ promote: refuse }));
+    const answer = await running.bySocket(`${V1}/promote`, { method: "POST" });
+    expect(answer.status).toBe(409);
+    expect(answer.json()).toEqual({
+      error: {
+        code: "RELEASE_TRANSITION",
+        what: "Release v1 is retired and cannot become current.",
+        next: "See `holdover status` for what it is now; from retired it can become: starting.",
+        details: { release: "v1", from: "retired", to: "current", allowed: "starting" },
+      },
+    });
+    expect(running.logged).toEqual([]);
+  });
+
+  test("a defect is answered as INTERNAL without its stack, and logged with its cause", async () => {
+    const fail = async () => {
+      throw new TypeError("boom");
+    };
+    running = await startApi({}, createMemoryOperations({ sessions: fail }));
+    const answer = await running.bySocket("/v1/sessions");
+    expect([answer.status, answer.code()]).toEqual([500, "INTERNAL"]);
+    expect(answer.text).not.toContain("at ");
+    expect(running.logged).toEqual(["Something went wrong inside Holdover: boom boom"]);
+  });
+
+  test("an answer that does not fit its schema is a defect, and not sent", async () => {
+    const wrong = async () => [{ ...LIVE, fence: "3" } as unknown as typeof LIVE];
+    running = await startApi({}, createMemoryOperations({ sessions: wrong }));
+    const answer = await running.bySocket("/v1/sessions");
+    expect([answer.status, answer.code()]).toEqual([500, "INTERNAL"]);
+    expect(running.logged).toHaveLength(1);
+  });
+
+  test("a broken audit chain is told with the entry at which it breaks", async () => {
+    running = await startApi();
+    await running.audit.append([draft(1), draft(2), draft(3)]);
+    const { stored } = running.audit;
+    stored[1] = { seq: 2, hash: stored[1]?.hash ?? "", body: JSON.stringify(draft(22)) };
+    const answer = await running.bySocket("/v1/audit/verify");
+    expect(answer.status).toBe(500);
+    expect(answer.json()).toMatchObject({ error: { code: "AUDIT_BROKEN", details: { seq: 2 } } });
+  });
+
+  test("/readyz says why it is not ready, and /healthz goes on", async () => {
+    running = await startApi({ ready: () => "the host is not linked" });
+    const answer = await running.byTcp("/readyz", { headers: {} });
+    expect(answer.status).toBe(503);
+    expect(answer.json()).toMatchObject({
+      error: { code: "CONTROL_BUSY", details: { problem: "the host is not linked" } },
+    });
+    expect((await running.bySocket("/healthz")).status).toBe(200);
+  });
+
+  test("a shutdown that is refused is answered with the error", async () => {
+    const refuse = async () => {
+      throw new HoldoverError("LINK_DOWN");
+    };
+    running = await startApi({}, createMemoryOperations({ shutdown: refuse }));
+    const answer = await running.bySocket("/v1/shutdown", { method: "POST" });
+    expect([answer.status, answer.code()]).toEqual([503, "LINK_DOWN"]);
+  });
+
+  test("a shutdown that takes long is accepted meanwhile, and its late failure is logged", async () => {
+    const called = Promise.withResolvers<void>();
+    const ending = Promise.withResolvers<void>();
+    const shutdown = (now: boolean, actor: string) => {
+      expect([now, actor]).toEqual([true, "operator"]);
+      called.resolve();
+      return ending.promise;
+    };
+    running = await startApi({}, createMemoryOperations({ shutdown }));
+    const answering = running.bySocket("/v1/shutdown", { method: "POST", body: { now: true } });
+    await called.promise;
+    running.clock.advance(1000);
+    const answer = await answering;
+    expect([answer.status, answer.json()]).toEqual([202, { accepted: true }]);
+    ending.reject(new Error("the host is gone"));
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    expect(running.logged).toEqual(["the shutdown failed after it was accepted the host is gone"]);
+  });
+});
+
+describe("close()", () => {
+  test("lets what is being answered come to its end, takes no more, and may be called twice", async () => {
+    const called = Promise.withResolvers<void>();
+    const history = Promise.withResolvers<(typeof ENDED)[]>();
+    const running = await startApi(
+      {},
+      createMemoryOperations({
+        history: () => {
+          called.resolve();
+          return history.promise;
+        },
+      }),
+    );
+    const answering = running.bySocket("/v1/history");
+    await called.promise;
+    const closed = Promise.all([running.api.close(), running.api.close()]);
+    await expect(running.byTcp("/healthz")).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    history.resolve([ENDED]);
+    const answer = await answering;
+    expect([answer.status, answer.headers.connection]).toEqual([200, "close"]);
+    await closed;
+    await running.stop();
+  });
+
+  test("cuts after its grace what does not come to an end", async () => {
+    const called = Promise.withResolvers<void>();
+    const running = await startApi(
+      {},
+      createMemoryOperations({
+        history: () => {
+          called.resolve();
+          return new Promise(() => {});
+        },
+      }),
+    );
+    const answering = running.bySocket("/v1/history").catch((error: unknown) => error);
+    await called.promise;
+    const closed = running.api.close();
+    running.clock.advance(5000);
+    expect(await answering).toMatchObject({ code: "ECONNRESET" });
+    await closed;
+    await running.stop();
+  });
+});

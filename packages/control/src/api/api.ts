@@ -1,0 +1,210 @@
+import swagger from "@fastify/swagger";
+import { HoldoverError, type AuditLog, type Clock } from "@holdover/core";
+import fastify, { type FastifyReply } from "fastify";
+import { serializerCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import type { z } from "zod";
+import type { Operations } from "../operations.ts";
+import { createGate, pathOf } from "./access.ts";
+import { SILENT, type ApiLog } from "./api-log.ts";
+import { addAuditRoutes } from "./audit-routes.ts";
+import { createEventStreams } from "./event-streams.ts";
+import {
+  BODY_BYTES,
+  bodyOf,
+  failureOf,
+  HEAD_BYTES,
+  HEAD_TIMEOUT_MS,
+  refuse,
+  refuseMalformed,
+  requestInvalid,
+} from "./failures.ts";
+import { listenOnLoopback } from "./loopback.ts";
+import { openApiOptions } from "./openapi.ts";
+import { addProcessRoutes } from "./process-routes.ts";
+import type { App } from "./route.ts";
+import { addServiceRoutes } from "./service-routes.ts";
+import { addSessionRoutes } from "./session-routes.ts";
+import { listenOnSocket } from "./unix-socket.ts";
+
+/** How long a whole request may take to arrive, in ms. */
+const REQUEST_TIMEOUT_MS = 30_000;
+/** How long a connection may be still while it is answered, in ms: a deploy that copies a large build says nothing until it has. */
+const IDLE_TIMEOUT_MS = 300_000;
+/** Connections of one listener at once. */
+const CONNECTIONS = 1000;
+/** How long close() lets what is being answered come to its end, in ms. */
+const CLOSE_GRACE_MS = 5000;
+
+export interface ApiOptions {
+  readonly operations: Operations;
+  readonly audit: AuditLog;
+  /** What a caller by TCP must send; not empty. */
+  readonly token: string;
+  /** Where people find the token. */
+  readonly tokenFile: string;
+  readonly version: string;
+  /** Why control is not ready; null when it is. */
+  readonly ready: () => string | null;
+  /** The text of /metrics. */
+  readonly metrics: () => Promise<string>;
+  readonly clock?: Clock;
+  readonly log?: ApiLog;
+}
+
+interface ApiAddress {
+  /** Absolute path of the unix socket: mode 0600, in a directory that is made with mode 0700 if it is missing. */
+  readonly socketPath: string;
+  /** A loopback address or `localhost`. */
+  readonly host: string;
+  /** 0 for one that is free. */
+  readonly port: number;
+}
+
+export interface Api {
+  /**
+   * Listens on both ways in, or on none.
+   * @throws HoldoverError ALREADY_RUNNING, PORT_TAKEN, LISTEN_FAILED
+   */
+  listen(address: ApiAddress): Promise<{ url: string }>;
+  /** Takes no more calls, ends the event streams, and gives what is being answered 5 s. */
+  close(): Promise<void>;
+}
+
+/**
+ * The control API: one application with two ways in. Whoever can open the unix socket is trusted (actor `operator`);
+ * by TCP on loopback the caller needs the token (actor `api`).
+ */
+export async function createApi(options: ApiOptions): Promise<Api> {
+  const { operations, audit, clock = SYSTEM_CLOCK, log = SILENT } = options;
+  const gate = createGate(options);
+  const streams = createEventStreams(audit, clock, log);
+  const trusted = new WeakSet<IncomingMessage>();
+  let closing: Promise<void> | undefined;
+
+  const app: App = fastify({
+    bodyLimit: BODY_BYTES,
+    routerOptions: { maxParamLength: 256 },
+    frameworkErrors: (error, _request, reply) => fail(error, reply),
+  }).withTypeProvider<ZodTypeProvider>();
+
+  function fail(thrown: unknown, reply: FastifyReply): void {
+    const failure = failureOf(thrown);
+    if (failure.code === "INTERNAL") log.error({ err: failure.cause ?? failure }, failure.message);
+    // As text, so that no schema of an answer can stand between an error and whoever has to read it.
+    void reply.code(failure.status).type("application/json; charset=utf-8").serializer(String).send(bodyOf(failure));
+  }
+
+  app.setErrorHandler((error, _request, reply) => fail(error, reply));
+  app.setNotFoundHandler((request, reply) =>
+    fail(new HoldoverError("ROUTE_UNKNOWN", { method: request.method, path: pathOf(request.raw) }), reply),
+  );
+  app.setValidatorCompiler<z.ZodType>(({ schema, httpPart }) => (data: unknown) => {
+    const part = httpPart === "querystring" ? "query" : httpPart === "params" ? "path" : (httpPart ?? "request");
+    // A body that is left out is one in which every field is.
+    const result = schema.safeParse(httpPart === "body" && data === null ? {} : data);
+    return result.success ? { value: result.data } : { error: requestInvalid(part.replace(/s$/, ""), result.error) };
+  });
+  app.setSerializerCompiler(serializerCompiler);
+
+  const parseJson = app.getDefaultJsonParser("error", "error");
+  // JSON alone: a web page can send text or a form to any address without asking, JSON it cannot.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
+    if (body === "") done(null, null);
+    else void parseJson(request, body.toString(), done);
+  });
+
+  app.addHook("onSend", async (_request, reply) => {
+    void reply.header("cache-control", "no-store").header("x-content-type-options", "nosniff");
+    if (closing) void reply.header("connection", "close");
+  });
+
+  await app.register(swagger, openApiOptions(options.version));
+  const context = {
+    operations,
+    audit,
+    actorOf(request: { raw: IncomingMessage; headers: Readonly<Record<string, unknown>> }): string {
+      const way = trusted.has(request.raw) ? "operator" : "api";
+      const name = request.headers["holdover-actor"];
+      return typeof name === "string" ? `${way}:${name}` : way;
+    },
+  };
+  addServiceRoutes(app, context);
+  addSessionRoutes(app, context);
+  addAuditRoutes(app, context, streams);
+  addProcessRoutes(app, context, { ready: options.ready, metrics: options.metrics, clock, log });
+  await app.ready();
+
+  // Which listener took a request is settled here and not by asking its socket: one that is torn down has no address any more.
+  const bySocket = createListener(log, (request, response) => {
+    trusted.add(request);
+    app.routing(request, response);
+  });
+  const byTcp = createListener(log, (request, response) => {
+    const refusal = gate(request);
+    if (refusal) refuse(request, response, refusal);
+    else app.routing(request, response);
+  });
+
+  return {
+    async listen({ socketPath, host, port }) {
+      await listenOnSocket(bySocket, socketPath);
+      try {
+        return { url: await listenOnLoopback(byTcp, host, port) };
+      } catch (error) {
+        await stop(bySocket, clock);
+        throw error;
+      }
+    },
+    close() {
+      closing ??= (async () => {
+        streams.close();
+        await Promise.all([stop(bySocket, clock), stop(byTcp, clock)]);
+        await app.close();
+      })();
+      return closing;
+    },
+  };
+}
+
+function createListener(log: ApiLog, listener: RequestListener): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: HEAD_BYTES,
+      headersTimeout: HEAD_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: 5000,
+    },
+    listener,
+  );
+  server.timeout = IDLE_TIMEOUT_MS;
+  server.maxConnections = CONNECTIONS;
+  server.on("clientError", refuseMalformed);
+  // A connection that could not be accepted (no file descriptor left) must not end the process.
+  server.on("error", (error) => {
+    if (server.listening) log.error({ err: error }, "the API could not accept a connection");
+  });
+  return server;
+}
+
+/** Does nothing to a server that does not listen. */
+async function stop(server: Server, clock: Clock): Promise<void> {
+  if (!server.listening) return;
+  await new Promise<void>((resolve) => {
+    const cancel = clock.after(CLOSE_GRACE_MS, () => server.closeAllConnections());
+    server.close(() => {
+      cancel();
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
+
+const SYSTEM_CLOCK: Clock = {
+  now: Date.now,
+  after(ms, run) {
+    const timer = setTimeout(run, ms).unref();
+    return () => clearTimeout(timer);
+  },
+};

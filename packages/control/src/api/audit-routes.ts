@@ -1,0 +1,94 @@
+import { HoldoverError } from "@holdover/core";
+import { z } from "zod";
+import type { EventStreams } from "./event-streams.ts";
+import { failures, limit, type App, type RouteContext } from "./route.ts";
+import { auditPage, auditVerdict } from "./views.ts";
+
+const seq = z.coerce.number().int().min(0);
+
+/** The record of what happened: to read, to verify and to follow. */
+export function addAuditRoutes(app: App, { audit }: RouteContext, streams: EventStreams): void {
+  app.get(
+    "/v1/audit",
+    {
+      schema: {
+        operationId: "getAudit",
+        tags: ["audit"],
+        summary: "Audit entries",
+        description:
+          "Page forward with `after`, the number of the last entry that was read; or take the last ones with `tail`.",
+        querystring: z
+          .strictObject({
+            after: seq.optional().meta({ description: "Entries with a higher number only; left out: from the first." }),
+            limit,
+            tail: limit.unwrap().optional().meta({ description: "The last entries, this many; without `after`." }),
+          })
+          .refine(({ after, tail }) => after === undefined || tail === undefined, {
+            path: ["tail"],
+            message: "send either `after` or `tail`",
+          }),
+        response: { 200: auditPage, ...failures() },
+      },
+    },
+    async ({ query }) => ({
+      entries:
+        query.tail === undefined ? await audit.read(query.after ?? 0, query.limit) : await audit.tail(query.tail),
+    }),
+  );
+
+  app.get(
+    "/v1/audit/verify",
+    {
+      schema: {
+        operationId: "verifyAudit",
+        tags: ["audit"],
+        summary: "Follow the audit chain from its first entry to its head",
+        response: { 200: auditVerdict, ...failures("AUDIT_BROKEN") },
+      },
+    },
+    async () => {
+      const head = await audit.verify();
+      return { entries: head.seq, head: head.hash };
+    },
+  );
+
+  app.get(
+    "/v1/events",
+    {
+      // A HEAD request would open a stream that never ends.
+      exposeHeadRoute: false,
+      schema: {
+        operationId: "getEvents",
+        tags: ["audit"],
+        summary: "Follow what happens, as server-sent events",
+        description:
+          "One event `audit` for each audit entry, its number as the id. A comment every 15 s keeps the connection. " +
+          "A client that does not read is dropped; it resumes without a gap by the id of the last event it has seen.",
+        headers: z.looseObject({
+          "last-event-id": seq
+            .optional()
+            .meta({ description: "What EventSource sends on a reconnect; goes before `after`." }),
+        }),
+        querystring: z.strictObject({
+          after: seq
+            .optional()
+            .meta({ description: "Begin after this entry; left out: with the next that is written." }),
+        }),
+        response: {
+          200: z.string().meta({ description: "`text/event-stream`: the data of each event is an AuditEntry." }),
+          ...failures("STREAM_LIMIT", "CONTROL_BUSY"),
+        },
+      },
+    },
+    async (request, reply) => {
+      const head = await audit.head();
+      const after = request.headers["last-event-id"] ?? request.query.after ?? head.seq;
+      if (after > head.seq) {
+        // An id of another log, perhaps of one that was put back from a copy: waiting for it would hide what happens until then.
+        throw new HoldoverError("REQUEST_INVALID", { problem: `after: ${after} is past the last entry, ${head.seq}` });
+      }
+      streams.open(reply.raw, after);
+      return reply.hijack();
+    },
+  );
+}

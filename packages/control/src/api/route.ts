@@ -1,0 +1,63 @@
+import { ERRORS, type AuditLog, type ErrorCode } from "@holdover/core";
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from "fastify";
+import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { z } from "zod";
+import type { Operations } from "../operations.ts";
+import { errorBody } from "./views.ts";
+
+/** The application that the routes are added to; schemas type what a handler gets and what it has to return. */
+export type App = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+/** What the routes work on. */
+export interface RouteContext {
+  readonly operations: Operations;
+  readonly audit: AuditLog;
+  /** Who asks, for the audit log: the way that was taken in, and the name that the caller gave. */
+  readonly actorOf: (request: Pick<FastifyRequest, "raw" | "headers">) => string;
+}
+
+/** Items in an answer, at the most. */
+const LIMIT_MAX = 10_000;
+const LIMIT_DEFAULT = 100;
+
+export const limit = z.coerce
+  .number()
+  .int()
+  .min(1)
+  .max(LIMIT_MAX)
+  .default(LIMIT_DEFAULT)
+  .meta({ description: `How many at the most, 1 to ${LIMIT_MAX}.` });
+
+export const serviceParams = z.strictObject({ service: z.string() });
+export const releaseParams = z.strictObject({ service: z.string(), release: z.string() });
+
+/** On every call that changes something. */
+export const actorHeader = z.looseObject({
+  "holdover-actor": z
+    .string()
+    .regex(/^[\x20-\x7e]{1,64}$/, "write 1 to 64 printable ASCII characters")
+    .optional()
+    .meta({ description: "Who asks, for the audit log: `ana` is recorded as `operator:ana`." }),
+});
+
+type Failures = Readonly<Record<number, typeof failure>>;
+const failure = z.object({ error: errorBody });
+
+/** The error answers of a route, by status: the codes it can meet besides those that every route can. */
+export function failures(...codes: readonly ErrorCode[]): Failures {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of ["REQUEST_INVALID", "UNAUTHORIZED", ...codes, "INTERNAL"] as const) {
+    const { status } = ERRORS[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, same]) => [status, failure.meta({ description: same.join(", ") })]),
+  );
+}

@@ -1,0 +1,6 @@
+export { createApi, type Api } from "./api/api.ts";
+export type * from "./api/views.ts";
+export type { Builds, GateResult, GateRun } from "./builds.ts";
+export { Control, type ControlOptions } from "./control.ts";
+export { createMetrics } from "./metrics.ts";
+export type { Operations } from "./operations.ts";

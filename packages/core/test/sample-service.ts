@@ -1,0 +1,102 @@
+import {
+  type Instance,
+  type InstanceState,
+  type ReleaseRecord,
+  type ReleaseState,
+  type ReleaseStateName,
+  type RoutedInstance,
+  type RoutedRelease,
+  type RoutedService,
+  type ServiceDefinition,
+  type ServiceRecord,
+  serviceDefinition,
+} from "../src/index.ts";
+
+/** A definition as the configuration would give it; what is not named has its default. */
+export function sampleDefinition(given: Partial<ServiceDefinition> = {}): ServiceDefinition {
+  return { ...serviceDefinition.parse({ command: "serve" }), ...given };
+}
+
+export function sampleRelease(id: string, state: ReleaseState, given: Partial<ReleaseRecord> = {}): ReleaseRecord {
+  return {
+    id,
+    state,
+    definition: sampleDefinition(),
+    dir: `/builds/${id}`,
+    snapshot: `/snapshots/${id}`,
+    digest: "d".repeat(64),
+    intent: { then: "promote" }, // oxlint-disable-line unicorn/no-thenable -- the word for what comes next; nobody awaits it
+    gatePassed: false,
+    deployedBy: "operator",
+    createdAtMs: 0,
+    currentAtMs: 0,
+    nextOrdinal: 1,
+    ...given,
+  };
+}
+
+export function sampleService(releases: readonly ReleaseRecord[], given: Partial<ServiceRecord> = {}): ServiceRecord {
+  return { name: "rooms", definition: sampleDefinition(), releases, ...given };
+}
+
+export function sampleInstance(id: string, state: InstanceState, given: Partial<Instance> = {}): Instance {
+  return {
+    id,
+    service: "rooms",
+    release: "v1",
+    host: "127.0.0.1",
+    port: 4001,
+    pid: 17,
+    logFile: `/logs/${id}.log`,
+    state,
+    startedAtMs: 0,
+    readyAtMs: 0,
+    ...given,
+  };
+}
+
+export function routedInstance(id: string, capacity: number | null = null): RoutedInstance {
+  return { id, host: "127.0.0.1", port: 4001, capacity };
+}
+
+export function routedRelease(id: string, given: Partial<RoutedRelease> = {}): RoutedRelease {
+  return { id, admission: "new", percent: 100, ending: null, instances: [routedInstance(`rooms-${id}-1`)], ...given };
+}
+
+export function routedService(releases: RoutedRelease[], given: Partial<RoutedService> = {}): RoutedService {
+  return {
+    name: "rooms",
+    hosts: [],
+    path: "/",
+    key: [],
+    lingerMs: 60_000,
+    disconnects: { atOnce: 0.05, periodMs: 1000 },
+    releases,
+    ...given,
+  };
+}
+
+/** Every state a release can be in, entered at `sinceMs`. */
+export function everyReleaseState(sinceMs: number): Record<ReleaseStateName, ReleaseState> {
+  return {
+    starting: { name: "starting", sinceMs },
+    ready: { name: "ready", sinceMs },
+    ramping: { name: "ramping", sinceMs, percent: 10 },
+    current: { name: "current", sinceMs },
+    retained: { name: "retained", sinceMs },
+    expiring: { name: "expiring", sinceMs, graceUntilMs: sinceMs + 1000 },
+    retired: { name: "retired", sinceMs },
+    failed: { name: "failed", sinceMs, failure: { code: "GATE_FAILED", problem: "no", log: [] } },
+  };
+}
+
+/** The code that a call fails with; fails itself when the call does not throw a HoldoverError. */
+export function codeOf(call: () => unknown): string {
+  try {
+    call();
+  } catch (thrown) {
+    if (thrown instanceof Error && "code" in thrown) return String(thrown.code);
+    throw thrown;
+  }
+  throw new Error("nothing was thrown");
+}

@@ -1,0 +1,59 @@
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { HoldoverError } from "@holdover/core";
+import { softClose } from "./soft-close.ts";
+
+/**
+ * Answers in the router's own name: `{"error":{code,what,next,details}}`. The connection is kept where the next request
+ * on it is sure to begin where we think it does; otherwise it is closed, softly.
+ * @param waitMs how long the client may take to read a last answer and close
+ */
+export function answerError(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: HoldoverError,
+  waitMs: number,
+): void {
+  const { socket } = request;
+  if (response.headersSent || socket.destroyed) {
+    socket.destroy();
+    return;
+  }
+  const unread =
+    request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0;
+  const doubtful = error.code === "REQUEST_MALFORMED" || error.code === "HEAD_FIELDS_TOO_MANY";
+  if (unread || doubtful || request.headers.expect !== undefined) {
+    request.unpipe();
+    request.resume();
+    answerOnSocket(socket, error, waitMs, request.method);
+    return;
+  }
+  const { fields, body } = messageOf(error);
+  response.writeHead(error.status, fields);
+  response.end(body);
+}
+
+/** The same for a connection that node:http does not answer on: a head that is none, or an upgrade. It is closed. */
+export function answerOnSocket(socket: Socket, error: HoldoverError, waitMs: number, method = "GET"): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const { fields, body } = messageOf(error);
+  const lines = [`HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ""}`];
+  for (let at = 0; at < fields.length; at += 2) lines.push(`${fields[at]}: ${fields[at + 1]}`);
+  socket.write(`${lines.join("\r\n")}\r\nConnection: close\r\n\r\n${method === "HEAD" ? "" : body}`);
+  socket.resume();
+  softClose(socket, waitMs);
+}
+
+function messageOf(error: HoldoverError): { fields: string[]; body: string } {
+  const body = `${JSON.stringify({ error: error.body() })}\n`;
+  const fields = [
+    ["Content-Type", "application/json; charset=utf-8"],
+    ["Content-Length", String(Buffer.byteLength(body))],
+    ["Cache-Control", "no-store"],
+    ...(error.status === 503 ? [["Retry-After", "1"]] : []),
+  ].flat();
+  return { fields, body };
+}

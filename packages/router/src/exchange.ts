@@ -1,0 +1,43 @@
+import type { Agent } from "node:http";
+import { HoldoverError, problemOf } from "@holdover/core";
+import type { SessionHolder } from "./hold.ts";
+import type { Waits } from "./waits.ts";
+
+/** One request (or upgrade) of a client and all that comes of it. */
+export interface Exchange {
+  /** The client's connection has closed. */
+  clientGone(): void;
+  /** Destroys what is left of it at once. */
+  destroy(): void;
+}
+
+/** What every exchange of a front works with. */
+export interface Forwarding {
+  readonly holder: SessionHolder;
+  readonly agent: Agent;
+  readonly waits: Waits;
+  readonly trustForwarded: boolean;
+  /** Clients are to close their connections when they have their answer. */
+  readonly stopping: () => boolean;
+  /** The router answered by itself: counted and logged. */
+  readonly refused: (error: HoldoverError) => void;
+}
+
+export type EndHow = "moved" | "cut" | "lost";
+
+/** A connection to the instance failed: told to the session's holder where the instance itself may be the cause. */
+export function instanceFailed(holder: SessionHolder, instance: string, cause: unknown): HoldoverError {
+  const code = codeOf(cause);
+  if (code === "ECONNREFUSED" || code === "ECONNRESET" || code === "EPIPE") holder.unreachable(instance);
+  return new HoldoverError("INSTANCE_UNREACHABLE", { problem: problemOf(cause) }, { cause });
+}
+
+/** The session ended while its instance had not answered yet. */
+export function endedMeanwhile(how: EndHow): HoldoverError {
+  const what = how === "lost" ? "it died" : `its session was ${how}`;
+  return new HoldoverError("INSTANCE_UNREACHABLE", { problem: `${what} before there was an answer` });
+}
+
+export function codeOf(thrown: unknown): string | undefined {
+  return thrown instanceof Error && "code" in thrown ? String(thrown.code) : undefined;
+}

@@ -1,0 +1,268 @@
+import {
+  request as startRequest,
+  type ClientRequest,
+  type IncomingMessage,
+  type RequestOptions,
+  type ServerResponse,
+} from "node:http";
+import { connect } from "node:net";
+import { asHoldoverError, type HoldoverError } from "@holdover/core";
+import { answerError } from "./answer.ts";
+import { trailerFields } from "./end-to-end-fields.ts";
+import { codeOf, endedMeanwhile, instanceFailed, type EndHow, type Exchange, type Forwarding } from "./exchange.ts";
+import type { Hold } from "./hold.ts";
+import { instanceFields, type RoutedRequest } from "./instance-request.ts";
+import { ANSWER_HEAD_BYTES, framingProblem, passAnswer, passInterim, type PassedAnswer } from "./pass-answer.ts";
+
+/** Requests that may be sent twice without harm (RFC 9110, 9.2.2). */
+const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
+
+export interface HttpRequest extends RoutedRequest {
+  readonly response: ServerResponse;
+  readonly key: string;
+  /** A new keyless session's cookie; null where the client has named its session. */
+  readonly setCookie: string | null;
+}
+
+/** `asking`: the instance has it and has not answered. `answering`: its answer is on its way. `refused`: ours is. */
+type State =
+  | { readonly name: "placing" }
+  | { readonly name: "asking"; readonly hold: Hold; readonly upstream: ClientRequest }
+  | {
+      readonly name: "answering";
+      readonly hold: Hold;
+      readonly upstream: ClientRequest;
+      readonly answer: PassedAnswer;
+      readonly events: boolean;
+    }
+  | { readonly name: "refused" }
+  | { readonly name: "over" };
+
+/**
+ * Forwards one request to the place of its session and the answer back, both as streams.
+ *
+ * When its session is ended: a request without an answer yet is answered 502 at once, except on a move, where it may
+ * still be answered for `finishMs`. An answer under way is broken off, visibly, except that a stream of events is ended
+ * properly on a move and on a cut (an EventSource then connects again, and no other answer lasts by design), and that
+ * any other is given `finishMs` on a move: it is short work that nobody gains by repeating.
+ *
+ * @param over called once, when nothing of it is left and the hold has been given back
+ */
+export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => void): Exchange {
+  const { request, response, head, service, key } = asked;
+  const { holder, waits } = deps;
+  let state: State = { name: "placing" };
+  let endedHow: EndHow | null = null;
+  let uploaded = head.body === "none";
+  let answered = false;
+  let continued = false;
+  let timer: NodeJS.Timeout | undefined;
+
+  // A failure of the client's connection is told by `clientGone`; without listeners it would end the process.
+  request.on("error", () => {});
+  response.on("error", () => {});
+  response.on("close", () => {
+    if (!response.writableFinished) return clientGone();
+    answered = true;
+    if (uploaded || state.name === "refused") finish();
+  });
+
+  const placing = holder.hold(service, key, { end });
+  placing.then(
+    (hold) => {
+      if (state.name !== "placing") hold.done();
+      else if (endedHow) {
+        hold.done();
+        refuse(endedMeanwhile(endedHow));
+      } else ask(hold, null);
+    },
+    (thrown: unknown) => {
+      if (state.name === "placing") refuse(asHoldoverError(thrown));
+    },
+  );
+
+  function ask(hold: Hold, repeatOf: ClientRequest | null): void {
+    const fresh = repeatOf !== null;
+    const options: RequestOptions = {
+      host: hold.host,
+      port: hold.port,
+      method: head.method,
+      path: head.target,
+      headers: instanceFields(asked, hold, deps.trustForwarded, [fresh ? "close" : "keep-alive"]),
+      // Every field is ours to set: node's own framing would differ from the client's.
+      setDefaultHeaders: false,
+      maxHeaderSize: ANSWER_HEAD_BYTES,
+      insecureHTTPParser: false,
+      ...(fresh
+        ? { createConnection: () => connect({ host: hold.host, port: hold.port, noDelay: true }) }
+        : { agent: deps.agent }),
+    };
+    let upstream: ClientRequest;
+    try {
+      upstream = startRequest(options);
+    } catch (thrown) {
+      if (state.name === "placing") hold.done();
+      refuse(asHoldoverError(thrown));
+      return;
+    }
+    // Its default would drop what is above 2000 fields without a word; the head's size is the bound.
+    upstream.maxHeadersCount = 0;
+    state = { name: "asking", hold, upstream };
+    let heard = false;
+    boundConnecting(upstream, waits.connectMs);
+    upstream.on("information", (interim) => {
+      heard = true;
+      if (interim.statusCode === 100) continued = true;
+      if (state.name === "asking") passInterim(interim, request.httpVersion, response.socket);
+    });
+    upstream.on("response", (answer) => onAnswer(hold, upstream, answer));
+    upstream.on("error", (cause) => {
+      if (state.name === "answering") stopUpload();
+      if (state.name !== "asking" || state.upstream !== upstream) return;
+      // An idle connection may be closed by the instance in the very moment in which we use it again. Then it has not
+      // seen this request, but that cannot be known: so only what does no harm twice is sent again, and only once.
+      const stale = upstream.reusedSocket && !heard && (codeOf(cause) === "ECONNRESET" || codeOf(cause) === "EPIPE");
+      if (stale && head.body === "none" && IDEMPOTENT.has(head.method)) ask(hold, upstream);
+      else refuse(instanceFailed(holder, hold.instance, cause));
+    });
+    upstream.on("close", () => {
+      if (state.name === "answering") stopUpload();
+      if (state.name !== "asking" || state.upstream !== upstream) return;
+      refuse(instanceFailed(holder, hold.instance, new Error("it closed the connection without an answer")));
+    });
+    if (head.body === "none") upstream.end();
+    else upload(upstream);
+  }
+
+  function upload(upstream: ClientRequest): void {
+    request.pipe(upstream, { end: false });
+    request.on("end", () => {
+      const trailers = trailerFields(request.rawTrailers);
+      if (trailers.length > 0 && head.body === "chunked") upstream.addTrailers(trailers);
+      upstream.end();
+      uploaded = true;
+      if (answered) finish();
+    });
+  }
+
+  /** The instance takes no more of the body. The rest is read and thrown away, for a bounded time: see softClose. */
+  function stopUpload(): void {
+    if (uploaded) return;
+    uploaded = true;
+    request.unpipe();
+    request.resume();
+    const { socket } = request;
+    const linger = setTimeout(() => {
+      if (!request.complete) socket.destroy();
+    }, waits.closeMs);
+    linger.unref();
+    socket.once("close", () => clearTimeout(linger));
+    request.once("end", () => clearTimeout(linger));
+    if (answered) finish();
+  }
+
+  function onAnswer(hold: Hold, upstream: ClientRequest, incoming: IncomingMessage): void {
+    incoming.on("error", () => {});
+    if (state.name !== "asking" || state.upstream !== upstream) {
+      incoming.destroy();
+      return;
+    }
+    const problem = framingProblem(incoming);
+    if (problem) {
+      refuse(instanceFailed(holder, hold.instance, new Error(problem)));
+      return;
+    }
+    // Refused before its body: the client may send the body all the same or never, and then no next request is sure.
+    const unsure = request.headers.expect !== undefined && !uploaded && !continued;
+    const events = /^\s*text\/event-stream\b/i.test(incoming.headers["content-type"] ?? "");
+    try {
+      const answer = passAnswer(incoming, response, {
+        close: deps.stopping() || unsure,
+        extra: asked.setCookie === null ? [] : ["Set-Cookie", asked.setCookie],
+      });
+      state = { name: "answering", hold, upstream, answer, events };
+    } catch (thrown) {
+      refuse(instanceFailed(holder, hold.instance, thrown));
+      return;
+    }
+    if (events && endedHow === "moved") endNow("moved");
+  }
+
+  function end(how: EndHow): void {
+    if (endedHow) return;
+    endedHow = how;
+    if (state.name === "asking" && how !== "moved") refuse(endedMeanwhile(how));
+    else endNow(how);
+  }
+
+  function endNow(how: EndHow): void {
+    if (state.name === "answering" && state.events && how !== "lost") {
+      state.answer.endEarly();
+      state.upstream.destroy();
+    } else if (how !== "moved") {
+      if (state.name === "answering") breakOff(state);
+      return;
+    }
+    timer ??= setTimeout(() => {
+      if (state.name === "asking") refuse(endedMeanwhile(how));
+      else if (state.name === "answering") breakOff(state);
+    }, waits.finishMs).unref();
+  }
+
+  function breakOff({ answer, upstream }: Extract<State, { name: "answering" }>): void {
+    answer.breakOff();
+    upstream.destroy();
+    // The instance's part may be done while the client still reads it, or sends a body that nobody takes any more.
+    request.socket.destroy();
+  }
+
+  function refuse(error: HoldoverError): void {
+    const { name } = state;
+    if (name === "asking") {
+      const { hold, upstream } = state;
+      state = { name: "refused" };
+      request.unpipe(upstream);
+      upstream.destroy();
+      hold.done();
+    } else state = { name: "refused" };
+    clearTimeout(timer);
+    deps.refused(error);
+    answerError(request, response, error, waits.closeMs);
+  }
+
+  function clientGone(): void {
+    if (state.name === "asking" || state.name === "answering") state.upstream.destroy();
+    finish();
+  }
+
+  function finish(): void {
+    if (state.name === "over") return;
+    const last = state;
+    state = { name: "over" };
+    clearTimeout(timer);
+    if (last.name === "asking" || last.name === "answering") last.hold.done();
+    over();
+  }
+
+  return {
+    clientGone,
+    destroy: () => {
+      request.socket.destroy();
+      clientGone();
+    },
+  };
+}
+
+/** A connection that is not made in time fails; one that was kept alive has been made already. */
+export function boundConnecting(upstream: ClientRequest, connectMs: number): void {
+  upstream.on("socket", (socket) => {
+    if (!socket.connecting) return;
+    const timer = setTimeout(() => {
+      upstream.destroy(new Error(`it took no connection within ${connectMs} ms`));
+    }, connectMs);
+    timer.unref();
+    const clear = () => clearTimeout(timer);
+    socket.once("connect", clear);
+    socket.once("close", clear);
+  });
+}

@@ -1,0 +1,162 @@
+import { createConnection, type Socket } from "node:net";
+import {
+  asHoldoverError,
+  encodeMessage,
+  HoldoverError,
+  LineReader,
+  LINK_PROTOCOL,
+  readToHost,
+  type Clock,
+  type Instance,
+  type LinkCall,
+  type PinStore,
+  type ToControl,
+  type ToHost,
+} from "@holdover/core";
+
+/** How soon a broken link is opened again, ms. Control is restarted within about a second, so this needs no back-off. */
+const RECONNECT_MS = 100;
+/** Counts are told this much after a change, ms, so that a busy router does not tell of every request. */
+const COUNTS_EVERY_MS = 50;
+/** Events sent in one message at the most. */
+const EVENT_BATCH = 500;
+
+type Counts = Omit<Extract<ToControl, { type: "counts" }>, "type">;
+
+export interface HostLinkOptions {
+  readonly socketPath: string;
+  readonly clock: Clock;
+  /** The host's name: the same for as long as its store lives, since it numbers the events. */
+  readonly host: string;
+  /** Where clients connect, for people. */
+  readonly address: string;
+  readonly pins: Pick<PinStore, "events" | "forgetEvents">;
+  readonly instances: () => readonly Instance[] | null;
+  readonly counts: () => Counts;
+  /** Does what control asks. What it throws goes back as the answer. */
+  readonly handle: (call: LinkCall) => Promise<unknown>;
+  readonly log: (event: string, detail: Record<string, unknown>) => void;
+}
+
+export interface HostLink {
+  instancesChanged(): void;
+  countsChanged(): void;
+  /** Whether every event that is stored here has arrived. */
+  drained(): Promise<boolean>;
+  close(): void;
+}
+
+/**
+ * The host's end of the control link: opens it, and again whenever it breaks. Nothing waits for it: while control is
+ * away, sessions are served by the last table and what happens to them is kept in the store.
+ */
+export function openHostLink(options: HostLinkOptions): HostLink {
+  const { clock, pins, log } = options;
+  let socket: Socket | null = null;
+  let closed = false;
+  let cancelReconnect: () => void = () => {};
+  let cancelCounts: (() => void) | null = null;
+  let eventsUnderWay = false;
+
+  const send = (message: ToControl): void => {
+    if (socket?.writable) socket.write(encodeMessage(message));
+  };
+
+  const sendInstances = (): void => {
+    const instances = options.instances();
+    if (instances) send({ type: "instances", instances: [...instances] });
+  };
+
+  const sendCounts = (): void => {
+    cancelCounts = null;
+    send({ type: "counts", ...options.counts() });
+    void sendEvents();
+  };
+
+  /** One batch at a time: the next goes out when control has stored this one. */
+  const sendEvents = async (): Promise<void> => {
+    if (eventsUnderWay || !socket) return;
+    eventsUnderWay = true;
+    try {
+      const events = await pins.events(EVENT_BATCH);
+      if (events.length > 0 && socket) return send({ type: "events", events });
+      eventsUnderWay = false;
+    } catch (thrown) {
+      eventsUnderWay = false;
+      log("link.events.unreadable", { problem: asHoldoverError(thrown).message });
+    }
+  };
+
+  const answer = async (id: number, call: LinkCall): Promise<void> => {
+    try {
+      send({ type: "reply", id, value: await options.handle(call) });
+    } catch (thrown) {
+      send({ type: "reply", id, error: asHoldoverError(thrown).body() });
+    }
+  };
+
+  const receive = async (message: ToHost): Promise<void> => {
+    switch (message.type) {
+      case "welcome":
+        if (message.protocol !== LINK_PROTOCOL) {
+          throw new HoldoverError("LINK_MESSAGE_INVALID", { problem: `protocol ${message.protocol}, not ${LINK_PROTOCOL}` });
+        }
+        return;
+      case "events-stored":
+        await pins.forgetEvents(message.upToSeq);
+        eventsUnderWay = false;
+        return sendEvents();
+      case "call":
+        return answer(message.id, message.call);
+    }
+  };
+
+  const open = (): void => {
+    const reader = new LineReader();
+    const opened = createConnection(options.socketPath);
+    opened.setEncoding("utf8");
+    opened.once("connect", () => {
+      socket = opened;
+      eventsUnderWay = false;
+      log("link.up", {});
+      send({ type: "hello", protocol: LINK_PROTOCOL, host: options.host, address: options.address });
+      sendInstances();
+      sendCounts();
+    });
+    const fail = (thrown: unknown): void => {
+      log("link.failed", { problem: asHoldoverError(thrown).message });
+      opened.destroy();
+    };
+    opened.on("data", (chunk: string) => {
+      try {
+        for (const line of reader.feed(chunk)) receive(readToHost(line)).catch(fail);
+      } catch (thrown) {
+        fail(thrown);
+      }
+    });
+    // A refused or broken link is the ordinary case while control restarts: `close` follows and opens it again.
+    opened.on("error", () => {});
+    opened.once("close", () => {
+      if (socket === opened) {
+        socket = null;
+        log("link.down", {});
+      }
+      if (!closed) cancelReconnect = clock.after(RECONNECT_MS, open);
+    });
+  };
+
+  open();
+  return {
+    instancesChanged: sendInstances,
+    countsChanged: () => {
+      cancelCounts ??= clock.after(COUNTS_EVERY_MS, sendCounts);
+    },
+    drained: async () => (await pins.events(1)).length === 0,
+    close: () => {
+      closed = true;
+      cancelReconnect();
+      cancelCounts?.();
+      socket?.end();
+    },
+  };
+}

@@ -1,0 +1,72 @@
+import type { Clock, LiveSession, PinStore, Released, RoutingTable, SessionCount, SessionQuery, TableCache, Traffic } from "@holdover/core";
+import { createFront } from "./front.ts";
+import { Sessions } from "./sessions.ts";
+
+export interface RouterOptions {
+  readonly pins: PinStore;
+  readonly tableCache: TableCache;
+  readonly clock: Clock;
+  readonly limits: { readonly sessions: number; readonly headBytes: number; readonly headTimeoutMs: number };
+  /** Keep the client's X-Forwarded-* and Forwarded: only behind another proxy. */
+  readonly trustForwarded: boolean;
+  /** Signs the cookies of sessions without a key; at least 32 bytes, the same after a restart. */
+  readonly secret: Buffer;
+  /** Called after every change of counts, table or events. */
+  readonly changed: () => void;
+  readonly log: (event: string, detail: Record<string, unknown>) => void;
+}
+
+/** The data plane in one process: accepts, pins, forwards, closes. */
+export interface Router {
+  /** @throws HoldoverError PORT_TAKEN, LISTEN_FAILED */
+  listen(host: string, port: number): Promise<{ host: string; port: number }>;
+  apply(table: RoutingTable): void;
+  /** The table in force. */
+  table(): RoutingTable;
+  release(instance: string): Released;
+  /** The instance died. */
+  lose(instance: string): Promise<void>;
+  sessions(query: SessionQuery): LiveSession[];
+  counts(): Map<string, SessionCount>;
+  traffic(): Traffic;
+  closing(): boolean;
+  /** Connections of sessions that are being served. */
+  openCount(): number;
+  /** Admits no new session; with `cut`, ends the live ones too, paced by the disconnect cap. */
+  startClosing(how: "finish" | "cut"): void;
+  /** Ends what lingers, then every connection. Returns how many lingering sessions that ended. */
+  close(): Promise<number>;
+}
+
+/** Reads pins and table back from disk; nothing is accepted before `listen`. */
+export async function createRouter(options: RouterOptions): Promise<Router> {
+  const { pins, tableCache, clock, limits, changed, log } = options;
+  const sessions = new Sessions({ pins, tableCache, clock, limit: limits.sessions, changed, log });
+  await sessions.open();
+  const front = createFront({
+    holder: sessions,
+    limits,
+    trustForwarded: options.trustForwarded,
+    secret: options.secret,
+    log,
+  });
+  return {
+    listen: (host, port) => front.listen(host, port),
+    apply: (table) => sessions.apply(table),
+    table: () => sessions.table(),
+    release: (instance) => sessions.release(instance),
+    lose: (instance) => sessions.lose(instance),
+    sessions: (query) => sessions.list(query),
+    counts: () => sessions.counts(),
+    traffic: () => front.traffic(),
+    closing: () => sessions.isClosing(),
+    openCount: () => sessions.openCount(),
+    startClosing: (how) => sessions.startClosing(how),
+    close: async () => {
+      const ended = await sessions.endLingering();
+      await front.close();
+      sessions.close();
+      return ended;
+    },
+  };
+}

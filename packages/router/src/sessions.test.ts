@@ -1,0 +1,384 @@
+import type { RoutedRelease, RoutedService, RoutingTable } from "@holdover/core";
+import fc from "fast-check";
+import { beforeEach, describe, expect, test } from "vitest";
+import { ManualClock, settled } from "@holdover/testkit/manual-clock";
+import { MemoryPinStore } from "@holdover/testkit/memory-pin-store";
+import type { Hold } from "./hold.ts";
+import { Sessions } from "./sessions.ts";
+
+const instance = (id: string, capacity: number | null = null) => ({ id, host: "127.0.0.1", port: 4000, capacity });
+
+const release = (id: string, admission: RoutedRelease["admission"], more: Partial<RoutedRelease> = {}): RoutedRelease => ({
+  id,
+  admission,
+  percent: admission === "new" ? 100 : 0,
+  ending: null,
+  instances: [instance(`${id}-1`), instance(`${id}-2`)],
+  ...more,
+});
+
+const service = (releases: RoutedRelease[], more: Partial<RoutedService> = {}): RoutedService => ({
+  name: "rooms",
+  hosts: [],
+  path: "/",
+  key: [{ query: "room" }],
+  lingerMs: 5000,
+  disconnects: { atOnce: 0.05, periodMs: 1000 },
+  releases,
+  ...more,
+});
+
+const table = (number: number, ...releases: RoutedRelease[]): RoutingTable => ({ number, services: [service(releases)] });
+
+const rooms = service([]);
+
+let clock: ManualClock;
+let store: MemoryPinStore;
+let cached: RoutingTable | undefined;
+
+async function openSessions(limit = 1000): Promise<Sessions> {
+  const sessions = new Sessions({
+    pins: store,
+    tableCache: {
+      save: (saved) => {
+        cached = saved;
+      },
+      load: () => cached,
+    },
+    clock,
+    limit,
+    changed: () => {},
+    log: () => {},
+  });
+  await sessions.open();
+  return sessions;
+}
+
+/** A connection that leaves when it is told to end, and remembers how it was told. */
+async function connect(sessions: Sessions, key: string): Promise<{ hold: Hold; told: string[] }> {
+  const told: string[] = [];
+  const hold: Hold = await sessions.hold(rooms, key, {
+    end: (how) => {
+      told.push(how);
+      hold.done();
+    },
+  });
+  return { hold, told };
+}
+
+beforeEach(() => {
+  clock = new ManualClock();
+  store = new MemoryPinStore();
+  cached = undefined;
+});
+
+describe("placing", () => {
+  test("everybody with the same key is on the same instance, also when they come at the same moment", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    const holds = await Promise.all(Array.from({ length: 20 }, () => connect(sessions, "a")));
+    expect(new Set(holds.map(({ hold }) => hold.instance)).size).toBe(1);
+    expect(await store.pins()).toHaveLength(1);
+    expect(sessions.counts().get(holds[0]?.hold.instance ?? "")).toEqual({ open: 1, lingering: 0, connections: 20 });
+    sessions.close();
+  });
+
+  test("a session is stored before anybody is answered", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    let write = (): void => {};
+    store.before = () => new Promise((resolve) => (write = resolve));
+    let answered = false;
+    const held = connect(sessions, "a").then(() => (answered = true));
+    await settled();
+    expect(answered).toBe(false);
+    write();
+    await held;
+    expect(await store.pins()).toHaveLength(1);
+    sessions.close();
+  });
+
+  test("a session that was being placed while its release stopped admitting is placed by the new table", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    let write = (): void => {};
+    store.before = () => new Promise((resolve) => (write = resolve));
+    const held = connect(sessions, "a");
+    await settled();
+    sessions.apply(table(2, release("v1", "existing"), release("v2", "new")));
+    store.before = async () => {};
+    write();
+    expect((await held).hold.release).toBe("v2");
+    expect((await store.pins()).map((pin) => pin.release)).toEqual(["v2"]);
+    sessions.close();
+  });
+
+  test("a session that was being placed while its instance died is placed on another", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    let write = (): void => {};
+    store.before = () => new Promise((resolve) => (write = resolve));
+    const held = connect(sessions, "a");
+    await settled();
+    store.before = async () => {};
+    await sessions.lose("v1-1");
+    write();
+    expect((await held).hold.instance).toBe("v1-2");
+    sessions.close();
+  });
+
+  test("an open session stays on its release after a cutover, also for who joins it or comes back within the linger", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    const first = await connect(sessions, "a");
+    sessions.apply(table(2, release("v1", "existing"), release("v2", "new")));
+    const joiner = await connect(sessions, "a");
+    first.hold.done();
+    joiner.hold.done();
+    await clock.advance(4900);
+    expect((await connect(sessions, "a")).hold.instance).toBe(first.hold.instance);
+    expect((await connect(sessions, "b")).hold.release).toBe("v2");
+    sessions.close();
+  });
+
+  test("after its linger a session has ended, and the key is placed on the current release under a higher fence", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    const first = await connect(sessions, "a");
+    first.hold.done();
+    sessions.apply(table(2, release("v1", "existing"), release("v2", "new")));
+    await clock.advance(5200);
+    expect(await store.events(10)).toMatchObject([{ kind: "ended", session: { key: "a", reason: "expired" } }]);
+    const again = await connect(sessions, "a");
+    expect(again.hold.release).toBe("v2");
+    expect(again.hold.fence).toBeGreaterThan(first.hold.fence);
+    sessions.close();
+  });
+
+  test("a session that is the connection itself ends with it, as a hangup", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    const hold = await sessions.holdConnection(rooms, { end: () => {} });
+    hold.done();
+    await settled();
+    expect(await store.events(10)).toMatchObject([{ kind: "ended", session: { reason: "hangup" } }]);
+    expect(await store.pins()).toEqual([]);
+    sessions.close();
+  });
+
+  test("one session too many is refused by name, and costs no other its place", async () => {
+    const sessions = await openSessions(2);
+    sessions.apply(table(1, release("v1", "new")));
+    await connect(sessions, "a");
+    await connect(sessions, "b");
+    await expect(connect(sessions, "c")).rejects.toMatchObject({ code: "SESSION_LIMIT" });
+    await expect(connect(sessions, "a")).resolves.toBeDefined();
+    sessions.close();
+  });
+
+  test("while the store refuses writes nothing is placed, and what is placed goes on", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    const known = await connect(sessions, "a");
+    store.before = () => Promise.reject(new Error("disk full"));
+    await expect(connect(sessions, "b")).rejects.toThrow("disk full");
+    expect((await connect(sessions, "a")).hold.instance).toBe(known.hold.instance);
+    store.before = async () => {};
+    await expect(connect(sessions, "b")).resolves.toBeDefined();
+    sessions.close();
+  });
+
+  test("an end that the store did not take is stored when it can be", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    (await connect(sessions, "a")).hold.done();
+    store.before = () => Promise.reject(new Error("disk full"));
+    await clock.advance(5200);
+    expect(await store.events(10)).toEqual([]);
+    store.before = async () => {};
+    await clock.advance(200);
+    expect(await store.events(10)).toMatchObject([{ kind: "ended", session: { key: "a", reason: "expired" } }]);
+    sessions.close();
+  });
+
+  test("pins and table are there again after a crash, and a reconnect comes back to its instance", async () => {
+    const before = await openSessions();
+    before.apply(table(1, release("v1", "new")));
+    const held = await connect(before, "a");
+    before.close();
+    const after = await openSessions();
+    expect(after.table().number).toBe(1);
+    expect(after.counts().get(held.hold.instance)).toEqual({ open: 0, lingering: 1, connections: 0 });
+    expect((await connect(after, "a")).hold).toMatchObject({ instance: held.hold.instance, fence: held.hold.fence });
+    after.close();
+  });
+
+  test("an older table changes nothing", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(2, release("v2", "new")));
+    sessions.apply(table(1, release("v1", "new")));
+    expect((await connect(sessions, "a")).hold.release).toBe("v2");
+    sessions.close();
+  });
+});
+
+describe("giving an instance up", () => {
+  test("an instance with a session, open or lingering, is not given up", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    const { hold } = await connect(sessions, "a");
+    expect(sessions.release(hold.instance)).toEqual({ released: false, sessions: 1 });
+    hold.done();
+    expect(sessions.release(hold.instance)).toEqual({ released: false, sessions: 1 });
+    await clock.advance(5200);
+    expect(sessions.release(hold.instance)).toEqual({ released: true, cut: 0 });
+    sessions.close();
+  });
+
+  test("an instance that was given up gets no session, until a later table lists it again", async () => {
+    const sessions = await openSessions();
+    const one = release("v1", "new", { instances: [instance("v1-1")] });
+    sessions.apply(table(1, one));
+    expect(sessions.release("v1-1")).toEqual({ released: true, cut: 0 });
+    await expect(connect(sessions, "a")).rejects.toMatchObject({ code: "NO_INSTANCE" });
+    sessions.apply(table(2, one));
+    expect((await connect(sessions, "a")).hold.instance).toBe("v1-1");
+    sessions.close();
+  });
+});
+
+describe("an instance that dies", () => {
+  test("its sessions are counted as disrupted at once and are placed anew on the same release under a higher fence", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    const { hold, told } = await connect(sessions, "a");
+    sessions.apply(table(2, release("v1", "existing"), release("v2", "new")));
+    await sessions.lose(hold.instance);
+    expect(told).toEqual(["lost"]);
+    const again = await connect(sessions, "a");
+    expect(again.hold.release).toBe("v1");
+    expect(again.hold.instance).not.toBe(hold.instance);
+    expect(again.hold.fence).toBeGreaterThan(hold.fence);
+    expect((await store.events(10)).map((event) => event.kind)).toEqual(["disrupted", "placed-anew"]);
+    sessions.close();
+  });
+
+  test("a session that nobody comes back to has ended as lost", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    const { hold } = await connect(sessions, "a");
+    await sessions.lose(hold.instance);
+    await clock.advance(5200);
+    expect((await store.events(10)).at(-1)).toMatchObject({ kind: "ended", session: { reason: "lost" } });
+    expect(await store.pins()).toEqual([]);
+    sessions.close();
+  });
+
+  test("a table that leaves a live instance out ends nobody silently: its sessions are disrupted", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    const { hold, told } = await connect(sessions, "a");
+    sessions.apply(table(2, release("v2", "new")));
+    await settled();
+    expect(told).toEqual(["lost"]);
+    expect((await store.events(1))[0]).toMatchObject({ kind: "disrupted", pin: { instance: hold.instance } });
+    sessions.close();
+  });
+});
+
+describe("ending on purpose", () => {
+  test("never more connections are closed within a period than the cap allows, and everybody moves in the end", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 60 }),
+        fc.integer({ min: 1, max: 4 }),
+        fc.integer({ min: 1, max: 100 }),
+        async (keys, perKey, percent) => {
+          clock = new ManualClock();
+          cached = undefined;
+          store = new MemoryPinStore();
+          const sessions = await openSessions();
+          const cap = { atOnce: percent / 100, periodMs: 1000 };
+          const tableOf = (number: number, ...releases: RoutedRelease[]): RoutingTable => ({
+            number,
+            services: [service(releases, { disconnects: cap })],
+          });
+          sessions.apply(tableOf(1, release("v1", "new")));
+          const closedAt: number[] = [];
+          let live = 0;
+          for (let key = 0; key < keys; key++) {
+            for (let one = 0; one < perKey; one++) {
+              live += 1;
+              const hold: Hold = await sessions.hold(rooms, `k${key}`, {
+                end: () => {
+                  closedAt.push(clock.now());
+                  hold.done();
+                },
+              });
+            }
+          }
+          const total = live;
+          const most = Math.max(1, Math.floor(total * cap.atOnce));
+          sessions.apply(tableOf(2, release("v1", "existing", { ending: "moved" }), release("v2", "new")));
+          await clock.advance(1100 * (Math.ceil(total / most) + total + 2));
+          expect(closedAt).toHaveLength(total);
+          for (const at of closedAt) {
+            expect(closedAt.filter((other) => other > at - cap.periodMs && other <= at).length).toBeLessThanOrEqual(most);
+          }
+          expect(await store.pins()).toEqual([]);
+          sessions.close();
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+
+  test("an instance whose sessions have ended is kept until the last of their connections is closed", async () => {
+    const sessions = await openSessions();
+    sessions.apply({ number: 1, services: [service([release("v1", "new", { instances: [instance("v1-1")] })])] });
+    await Promise.all(Array.from({ length: 10 }, () => connect(sessions, "a")));
+    const leaving = release("v1", "existing", { ending: "cut", instances: [instance("v1-1")] });
+    sessions.apply(table(2, leaving, release("v2", "new")));
+    await clock.advance(300);
+    expect(await store.pins()).toEqual([]);
+    expect(sessions.release("v1-1")).toMatchObject({ released: false });
+    expect(sessions.counts().get("v1-1")?.connections).toBeGreaterThan(0);
+    await clock.advance(15_000);
+    expect(sessions.release("v1-1")).toEqual({ released: true, cut: 0 });
+    sessions.close();
+  });
+
+  test("who joins a session that has been moved lands on the current release", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    await connect(sessions, "a");
+    sessions.apply(table(2, release("v1", "existing", { ending: "moved" }), release("v2", "new")));
+    await clock.advance(300);
+    expect((await connect(sessions, "a")).hold.release).toBe("v2");
+    sessions.close();
+  });
+});
+
+describe("closing", () => {
+  test("a host that shuts down admits no new session and lets the live ones be joined", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    await connect(sessions, "a");
+    sessions.startClosing("finish");
+    await expect(connect(sessions, "b")).rejects.toMatchObject({ code: "NO_INSTANCE" });
+    await expect(connect(sessions, "a")).resolves.toBeDefined();
+    sessions.close();
+  });
+
+  test("cut ends what is live within the cap, and counts each as cut", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new")));
+    for (const key of ["a", "b", "c"]) await connect(sessions, key);
+    sessions.startClosing("cut");
+    await clock.advance(5000);
+    expect(sessions.openCount()).toBe(0);
+    const reasons = (await store.events(10)).map((event) => event.kind === "ended" && event.session.reason);
+    expect(reasons).toEqual(["cut", "cut", "cut"]);
+    sessions.close();
+  });
+});

@@ -1,0 +1,229 @@
+import { request as startRequest, ServerResponse, type ClientRequest, type IncomingMessage } from "node:http";
+import { connect, type Socket } from "node:net";
+import { asHoldoverError, type HoldoverError } from "@holdover/core";
+import { answerOnSocket } from "./answer.ts";
+import { endToEndFields, tokensOf, valuesOf } from "./end-to-end-fields.ts";
+import { endedMeanwhile, instanceFailed, type EndHow, type Exchange, type Forwarding } from "./exchange.ts";
+import type { HeldConnection, Hold } from "./hold.ts";
+import { boundConnecting } from "./http-forward.ts";
+import { instanceFields, type RoutedRequest } from "./instance-request.ts";
+import { ANSWER_HEAD_BYTES, framingProblem, passAnswer, passInterim, type PassedAnswer } from "./pass-answer.ts";
+import { softClose } from "./soft-close.ts";
+import { openTunnel, type Tunnel } from "./tunnel.ts";
+
+/**
+ * What a client may send before its upgrade was answered, bytes. A WebSocket client has to wait and sends nothing; it
+ * is read only to notice that a client has gone.
+ */
+const EARLY_BYTES = 65_536;
+/** When TCP asks a silent peer whether it is still there, ms: often enough to keep a NAT's mapping of 60 s alive. */
+export const TCP_KEEP_ALIVE_MS = 30_000;
+
+export interface UpgradeRequest extends RoutedRequest {
+  readonly socket: Socket;
+  /** What came behind the head of the request. */
+  readonly early: Buffer;
+  /** Joins the session named by key or cookie, or one that is this connection itself. */
+  readonly place: (connection: HeldConnection) => Promise<Hold>;
+}
+
+type State =
+  | { readonly name: "placing" }
+  | { readonly name: "asking"; readonly hold: Hold; readonly upstream: ClientRequest }
+  /** The instance did not upgrade; its answer is on its way. */
+  | { readonly name: "answering"; readonly hold: Hold; readonly upstream: ClientRequest; readonly answer: PassedAnswer }
+  | { readonly name: "tunnelling"; readonly hold: Hold; readonly tunnel: Tunnel }
+  | { readonly name: "refused" }
+  | { readonly name: "over" };
+
+/**
+ * Forwards an upgrade of HTTP/1.1, a WebSocket's or any other, and joins the two connections when the instance agrees.
+ * An instance that does not agree has its answer passed on whole, and the client's connection is closed after it.
+ *
+ * When its session is ended before the instance has agreed, the client is answered 502 and can come again; for after
+ * that, see tunnel.ts.
+ *
+ * @param over called once, when nothing of it is left and the hold has been given back
+ */
+export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: () => void): Exchange {
+  const { request, socket, head } = asked;
+  const { holder, waits } = deps;
+  let state: State = { name: "placing" };
+  let endedHow: EndHow | null = null;
+  const early = asked.early.length > 0 ? [asked.early] : [];
+  let earlyBytes = asked.early.length;
+
+  const onEarly = (chunk: Buffer) => {
+    early.push(chunk);
+    earlyBytes += chunk.length;
+    if (earlyBytes > EARLY_BYTES) socket.pause();
+  };
+  // Before it has its answer, a client that ends its side has given up.
+  const onEarlyEnd = () => socket.destroy();
+  socket.on("data", onEarly);
+  socket.on("end", onEarlyEnd);
+  const earlyIsOver = () => {
+    socket.off("data", onEarly);
+    socket.off("end", onEarlyEnd);
+  };
+
+  asked.place({ end }).then(
+    (hold) => {
+      if (state.name !== "placing") hold.done();
+      else if (endedHow) {
+        hold.done();
+        refuse(endedMeanwhile(endedHow));
+      } else ask(hold);
+    },
+    (thrown: unknown) => {
+      if (state.name === "placing") refuse(asHoldoverError(thrown));
+    },
+  );
+
+  function ask(hold: Hold): void {
+    const upgrade = valuesOf(request.rawHeaders, "upgrade").join(", ");
+    let upstream: ClientRequest;
+    try {
+      upstream = startRequest({
+        method: head.method,
+        path: head.target,
+        headers: [...instanceFields(asked, hold, deps.trustForwarded, ["Upgrade"]), "Upgrade", upgrade],
+        setDefaultHeaders: false,
+        maxHeaderSize: ANSWER_HEAD_BYTES,
+        insecureHTTPParser: false,
+        createConnection: () =>
+          connect({
+            host: hold.host,
+            port: hold.port,
+            noDelay: true,
+            keepAlive: true,
+            keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
+            allowHalfOpen: true,
+          }),
+      });
+    } catch (thrown) {
+      hold.done();
+      refuse(asHoldoverError(thrown));
+      return;
+    }
+    state = { name: "asking", hold, upstream };
+    upstream.maxHeadersCount = 0;
+    boundConnecting(upstream, waits.connectMs);
+    upstream.on("information", (interim) => {
+      if (state.name === "asking") passInterim(interim, "1.1", socket);
+    });
+    upstream.on("upgrade", (answer, instance, first) => onUpgrade(hold, answer, instance, first));
+    upstream.on("response", (answer) => onAnswer(hold, upstream, answer));
+    upstream.on("error", (cause) => {
+      if (state.name === "asking") refuse(instanceFailed(holder, hold.instance, cause));
+    });
+    upstream.on("close", () => {
+      if (state.name !== "asking") return;
+      refuse(instanceFailed(holder, hold.instance, new Error("it closed the connection without an answer")));
+    });
+    upstream.end();
+  }
+
+  function onUpgrade(hold: Hold, answer: IncomingMessage, instance: Socket, fromInstance: Buffer): void {
+    instance.on("error", () => {});
+    if (state.name !== "asking") {
+      instance.destroy();
+      return;
+    }
+    earlyIsOver();
+    const fields = endToEndFields(answer.rawHeaders, () => false);
+    fields.push("Upgrade", valuesOf(answer.rawHeaders, "upgrade").join(", "), "Connection", "Upgrade");
+    const lines = [`HTTP/1.1 101 ${answer.statusMessage}`];
+    for (let at = 0; at < fields.length; at += 2) lines.push(`${fields[at]}: ${fields[at + 1]}`);
+    socket.write(`${lines.join("\r\n")}\r\n\r\n`, "latin1");
+    const webSocket = tokensOf(answer.rawHeaders, "upgrade").includes("websocket");
+    const ends = { client: socket, instance, fromClient: Buffer.concat(early), fromInstance };
+    const tunnel = openTunnel(ends, webSocket, waits, finish);
+    state = { name: "tunnelling", hold, tunnel };
+    socket.resume();
+    instance.resume();
+  }
+
+  function onAnswer(hold: Hold, upstream: ClientRequest, incoming: IncomingMessage): void {
+    incoming.on("error", () => {});
+    const problem = framingProblem(incoming);
+    if (problem && state.name === "asking") refuse(instanceFailed(holder, hold.instance, new Error(problem)));
+    if (state.name !== "asking") {
+      incoming.destroy();
+      return;
+    }
+    earlyIsOver();
+    socket.resume();
+    const response = new ServerResponse(request);
+    response.on("error", () => {});
+    response.assignSocket(socket);
+    // The server, which does this otherwise, has let go of the socket.
+    const onDrain = () => response.emit("drain");
+    socket.on("drain", onDrain);
+    response.on("finish", () => {
+      upstream.destroy();
+      socket.off("drain", onDrain);
+      response.detachSocket(socket);
+      softClose(socket, waits.closeMs);
+    });
+    try {
+      state = { name: "answering", hold, upstream, answer: passAnswer(incoming, response, { close: true, extra: [] }) };
+    } catch (thrown) {
+      response.detachSocket(socket);
+      refuse(instanceFailed(holder, hold.instance, thrown));
+    }
+  }
+
+  function end(how: EndHow): void {
+    if (endedHow) return;
+    endedHow = how;
+    switch (state.name) {
+      case "asking":
+        refuse(endedMeanwhile(how));
+        return;
+      case "answering":
+        state.answer.breakOff();
+        socket.destroy();
+        return;
+      case "tunnelling":
+        state.tunnel.end(how);
+        return;
+      case "placing":
+      case "refused":
+      case "over":
+    }
+  }
+
+  function refuse(error: HoldoverError): void {
+    if (state.name === "asking") {
+      const { hold, upstream } = state;
+      state = { name: "refused" };
+      upstream.destroy();
+      hold.done();
+    } else state = { name: "refused" };
+    earlyIsOver();
+    deps.refused(error);
+    answerOnSocket(socket, error, waits.closeMs, request.method);
+  }
+
+  function finish(): void {
+    if (state.name === "over") return;
+    const last = state;
+    state = { name: "over" };
+    if ("hold" in last) last.hold.done();
+    over();
+  }
+
+  return {
+    clientGone: () => {
+      // The tunnel sees it by itself, and lets the instance get to its end.
+      if (state.name === "tunnelling") return;
+      if (state.name === "asking" || state.name === "answering") state.upstream.destroy();
+      finish();
+    },
+    destroy: () => {
+      socket.destroy();
+      if (state.name === "tunnelling") state.tunnel.destroy();
+    },
+  };
+}
