@@ -164,7 +164,7 @@ function conclude(crowd: Crowd): void {
   const wrong = dropped + outstanding + duplicated + misordered + refused + joinersOnWrongRelease + newOnOldRelease;
   const sound = wrong === 0 && retired.length === 2;
   if (!sound) {
-    progress.line(`Not as it should be: ${misordered} misordered messages, ${refused} refused connections, and`);
+    progress.line(`Not as it should be; ${misordered} messages were out of order, ${refused} connections refused.`);
     for (const incident of crowd.incidents().slice(0, 20)) progress.line(`  ${incident}`);
   }
   if (asJson) {

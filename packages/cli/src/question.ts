@@ -1,13 +1,16 @@
-import { createInterface } from "node:readline/promises";
+import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
 import type { Terminal } from "./terminal.ts";
 
-/**
- * Asks a person, on standard error so that a result stays alone on standard output.
- * @returns the answer; undefined for Ctrl-C and the end of input
- */
-export async function ask(terminal: Terminal, question: string): Promise<string | undefined> {
-  const { stdin, stderr } = terminal;
+/** Questions to a person, one after the other. */
+export interface Questions {
+  /** @returns the answer; undefined for Ctrl-C and the end of input */
+  ask(question: string): Promise<string | undefined>;
+  close(): void;
+}
+
+/** Asks on standard error, so that a result stays alone on standard output. */
+export function openQuestions({ stdin, stderr }: Terminal): Questions {
   const output = new Writable({
     decodeStrings: false,
     write(chunk: string, _encoding, done) {
@@ -15,17 +18,18 @@ export async function ask(terminal: Terminal, question: string): Promise<string 
       done();
     },
   });
-  const lines = createInterface({ input: stdin, output, terminal: stdin.isTTY === true });
-  const gone = new AbortController();
-  lines.once("close", () => gone.abort());
-  lines.once("SIGINT", () => gone.abort());
-  try {
-    return await lines.question(question, { signal: gone.signal });
-  } catch (error) {
-    if (!gone.signal.aborted) throw error;
-    stderr.write("\n");
-    return undefined;
-  } finally {
-    lines.close();
-  }
+  const reader = createInterface({ input: stdin, output, terminal: stdin.isTTY === true });
+  // The iterator keeps what was typed ahead; question() would drop it.
+  const lines = reader[Symbol.asyncIterator]();
+  return {
+    async ask(question) {
+      reader.setPrompt(question);
+      reader.prompt();
+      const { value, done } = await lines.next();
+      if (!done) return value;
+      stderr.write("\n");
+      return undefined;
+    },
+    close: () => reader.close(),
+  };
 }

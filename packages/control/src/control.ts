@@ -142,6 +142,10 @@ export class Control implements Operations {
       const service = this.#records.find(serviceName) ?? (definition && { name: serviceName, definition, releases: [] });
       if (!service) return void this.#records.service(serviceName);
       refuseSecondDeploy(service);
+      if (request.then.then === "ramp" && !currentRelease(service)) {
+        const problem = `Service ${serviceName} has no current release that the rest of the sessions could go to.`;
+        throw new HoldoverError("REQUEST_INVALID", { problem });
+      }
       const release = await this.#newRelease({ ...service, definition: definition ?? service.definition }, request, actor);
       const reason = `deploy of ${release.dir}`;
       await this.#save(withRelease(service, release), actor, reason);

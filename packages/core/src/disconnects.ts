@@ -13,7 +13,7 @@ export interface DisconnectCap {
  * Those just closed are not added to the live ones: most have reconnected and would count twice, and at a share of
  * 100% everybody could be closed again and again within one period.
  *
- * @param live connections of the service now
+ * @param live connections of the service now, without those that are being closed
  * @param closed when connections were closed on purpose, epoch ms
  */
 export function mayCloseNow(cap: DisconnectCap, live: number, closed: readonly number[], nowMs: number): number {

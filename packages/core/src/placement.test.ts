@@ -153,7 +153,7 @@ describe("a ramp draws a stable share of the keys", () => {
   });
 
   test.each([1, 5, 10, 25, 50, 75, 99])(
-    "%d%% takes that share of 20,000 keys, within five standard deviations",
+    "%d percent takes that share of 20,000 keys, within five standard deviations",
     (percent) => {
       const share = percent / 100;
       const deviation = Math.sqrt(KEYS.length * share * (1 - share));

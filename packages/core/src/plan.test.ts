@@ -284,7 +284,9 @@ describe("an instance that ended by itself is started again", () => {
 
   test("counting failures in the order in which they happened, whatever the order of the list", () => {
     const sound = sampleInstance("s", lostAt(90_000), { readyAtMs: 1 });
-    expect(planned([release], [sound, ...lost(4, 20_000)], { nowMs: 90_200 })).toEqual([start(1)]);
+    const instances = [sound, ...lost(4, 20_000)];
+    expect(planned([release], instances, { nowMs: 90_199 })).toEqual([]);
+    expect(planned([release], instances, { nowMs: 90_200 })).toEqual([start(1)]);
   });
 
   test("for a ramping release as for a current one", () => {

@@ -93,9 +93,9 @@ export class PinWorld {
     if (!instance) return;
     const lost = toInstanceState(instance, { name: "lost", sinceMs: this.#nowMs, exit });
     this.#instances = this.#instances.with(this.#instances.indexOf(instance), lost);
-    for (const { session } of this.registry.loseInstance(instance.id, this.#nowMs)) {
-      this.#excuses.set(session.key, "died");
-    }
+    // By the pins themselves, not by what the registry says it lost: it may lose too many.
+    for (const [key, pin] of this.pins) if (pin.instance === instance.id) this.#excuses.set(key, "died");
+    this.registry.loseInstance(instance.id, this.#nowMs);
   }
 
   connect(key: string): void {

@@ -46,11 +46,11 @@ export interface RegistryWorld {
 export const registryStep = fc.oneof(
   {
     weight: 4,
-    arbitrary: fc.record({ do: fc.constant("add" as const), service: fc.nat(1), key: fc.nat(7), on: fc.nat(2) }),
+    arbitrary: fc.record({ do: fc.constant("add" as const), service: fc.nat(1), key: fc.nat(2), on: fc.nat(2) }),
   },
   { weight: 6, arbitrary: fc.record({ do: fc.constant("attach" as const), pick: fc.nat() }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("detach" as const), pick: fc.nat(), which: fc.nat() }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("detach-stale" as const), pick: fc.nat() }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("detach-stale" as const), pick: fc.nat() }) },
   {
     weight: 2,
     arbitrary: fc.record({ do: fc.constant("end" as const), pick: fc.nat(), reason: fc.constantFrom(...REASONS) }),

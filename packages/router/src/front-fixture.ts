@@ -229,7 +229,8 @@ export interface Talk {
   readonly untilBytes: (count: number) => Promise<Buffer>;
   /** Resolves at the peer's FIN: "end"; or rejects at a reset. */
   readonly ended: Promise<string>;
-  readonly closed: Promise<void>;
+  /** Resolves when the peer has ended or reset the connection. */
+  readonly gone: Promise<void>;
 }
 
 export async function dial(port: number): Promise<Talk> {
@@ -249,7 +250,10 @@ export function talkOn(socket: Socket): Talk {
   };
   const bytes = () => Buffer.concat(chunks);
   const heard = () => bytes().toString("latin1");
-  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  const gone = new Promise<void>((resolve) => {
+    socket.once("end", resolve);
+    socket.once("close", () => resolve());
+  });
   const ended = new Promise<string>((resolve, reject) => {
     socket.once("end", () => resolve(heard()));
     socket.once("error", reject);
@@ -285,6 +289,6 @@ export function talkOn(socket: Socket): Talk {
       return bytes();
     },
     ended,
-    closed,
+    gone,
   };
 }

@@ -55,7 +55,6 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
   let endedHow: EndHow | null = null;
   let uploaded = head.body === "none";
   let answered = false;
-  let continued = false;
   let timer: NodeJS.Timeout | undefined;
 
   // A failure of the client's connection is told by `clientGone`; without listeners it would end the process.
@@ -112,8 +111,11 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
     boundConnecting(upstream, waits.connectMs);
     upstream.on("information", (interim) => {
       heard = true;
-      if (interim.statusCode === 100) continued = true;
-      if (state.name === "asking") passInterim(interim, request.httpVersion, response.socket);
+      if (state.name !== "asking") return;
+      // By node's own means: it closes the connection after an answer before which no 100 was sent, since nobody knows
+      // whether the body that was announced still comes.
+      if (interim.statusCode === 100 && request.httpVersion === "1.1") response.writeContinue();
+      else passInterim(interim, request.httpVersion, response.socket);
     });
     upstream.on("response", (answer) => onAnswer(hold, upstream, answer));
     upstream.on("error", (cause) => {
@@ -172,12 +174,10 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
       refuse(instanceFailed(holder, hold.instance, new Error(problem)));
       return;
     }
-    // Refused before its body: the client may send the body all the same or never, and then no next request is sure.
-    const unsure = request.headers.expect !== undefined && !uploaded && !continued;
     const events = /^\s*text\/event-stream\b/i.test(incoming.headers["content-type"] ?? "");
     try {
       const answer = passAnswer(incoming, response, {
-        close: deps.stopping() || unsure,
+        close: deps.stopping(),
         extra: asked.setCookie === null ? [] : ["Set-Cookie", asked.setCookie],
       });
       state = { name: "answering", hold, upstream, answer, events };

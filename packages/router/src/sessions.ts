@@ -39,6 +39,8 @@ interface Part {
   readonly instance: string;
   readonly connection: HeldConnection;
   left: boolean;
+  /** It was told to end on purpose and has not left yet. */
+  closing: boolean;
 }
 
 export interface SessionsOptions {
@@ -66,6 +68,8 @@ export class Sessions implements SessionHolder {
   /** Connections by instance, those of ended sessions that still wait to be closed included. */
   readonly #heldOn = new Map<string, number>();
   readonly #heldOf = new Map<string, number>();
+  /** Connections by service that were told to end on purpose and are still on their way out. */
+  readonly #closingOf = new Map<string, number>();
   readonly #placing = new Map<string, Promise<void>>();
   /** Instances that died, although the table in force may still list them. */
   readonly #gone = new Set<string>();
@@ -278,7 +282,7 @@ export class Sessions implements SessionHolder {
     const address = this.#instances.get(at.instance);
     if (!address) throw new HoldoverError("NO_INSTANCE", { service: session.service });
     const fence = this.#registry.attach(session);
-    const part: Part = { session, instance: at.instance, connection, left: false };
+    const part: Part = { session, instance: at.instance, connection, left: false, closing: false };
     const parts = this.#parts.get(session);
     if (parts) parts.add(part);
     else this.#parts.set(session, new Set([part]));
@@ -304,6 +308,7 @@ export class Sessions implements SessionHolder {
     parts?.delete(part);
     if (parts?.size === 0) this.#parts.delete(session);
     this.#held(part, -1);
+    if (part.closing) this.#closingPart(part, -1);
     this.#registry.detach(session, fence, this.#options.clock.now());
     const linger = this.#services.get(session.service)?.lingerMs;
     if (session.state.name === "lingering" && session.place && (endsWith || linger === 0)) {
@@ -319,6 +324,12 @@ export class Sessions implements SessionHolder {
     else this.#heldOn.set(part.instance, on);
     const of = (this.#heldOf.get(part.session.service) ?? 0) + by;
     this.#heldOf.set(part.session.service, of);
+  }
+
+  #closingPart(part: Part, by: 1 | -1): void {
+    part.closing = by === 1;
+    const { service } = part.session;
+    this.#closingOf.set(service, (this.#closingOf.get(service) ?? 0) + by);
   }
 
   async #disrupt(instance: string): Promise<void> {
@@ -383,7 +394,9 @@ export class Sessions implements SessionHolder {
   #closeSome(service: RoutedService, now: number): void {
     const leaving = this.#leaving(service);
     if (leaving === null && this.#closings.waiting(service.name) === 0) return;
-    this.#closings.run(service, this.#heldOf.get(service.name) ?? 0, now, () => {
+    // Those on their way out are no longer live: counted in, each round would allow more than the last.
+    const live = (this.#heldOf.get(service.name) ?? 0) - (this.#closingOf.get(service.name) ?? 0);
+    this.#closings.run(service, live, now, () => {
       const next = this.#unsaved.length < ENDS_A_TICK ? leaving?.next() : undefined;
       if (!next || next.done) return false;
       const { session, how } = next.value;
@@ -391,6 +404,7 @@ export class Sessions implements SessionHolder {
         service.name,
         this.#end(session, how).map((part) => () => {
           if (part.left) return false;
+          this.#closingPart(part, 1);
           part.connection.end(how);
           return true;
         }),

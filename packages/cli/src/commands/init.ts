@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
 import { configTemplate, type TemplateAnswers } from "../config/template.ts";
 import { addExamples } from "../help-text.ts";
-import { ask } from "../question.ts";
+import { openQuestions } from "../question.ts";
 
 interface InitOptions {
   readonly dir?: string;
@@ -54,6 +54,12 @@ async function init(cli: Cli, options: InitOptions): Promise<number> {
   return 0;
 }
 
+const QUESTIONS = [
+  ["service", "Name of the service"],
+  ["command", "Command that starts it (it listens on the port in PORT)"],
+  ["dir", "Directory of the build"],
+] as const;
+
 /** Flags first, then what is answered on a terminal, then the defaults. Undefined where the questions were broken off. */
 async function answersFrom(
   cli: Cli,
@@ -63,17 +69,17 @@ async function answersFrom(
   const { stdin, stderr } = cli.terminal;
   const asks = stdin.isTTY === true && stderr.isTTY === true && !cli.json;
   const answers = { ...defaults };
-  const questions = [
-    ["service", "Name of the service"],
-    ["command", "Command that starts it (it listens on the port in PORT)"],
-    ["dir", "Directory of the build"],
-  ] as const;
-  for (const [name, question] of questions) {
-    const given = options[name] ?? (asks ? await ask(cli.terminal, `${question} [${defaults[name]}]: `) : "");
-    if (given === undefined) return undefined;
-    if (given.trim() !== "") answers[name] = given.trim();
+  const person = asks ? openQuestions(cli.terminal) : undefined;
+  try {
+    for (const [name, question] of QUESTIONS) {
+      const given = options[name] ?? (person ? await person.ask(`${question} [${defaults[name]}]: `) : "");
+      if (given === undefined) return undefined;
+      if (given.trim() !== "") answers[name] = given.trim();
+    }
+    return answers;
+  } finally {
+    person?.close();
   }
-  return answers;
 }
 
 async function defaultsFor(dir: string): Promise<TemplateAnswers> {

@@ -41,7 +41,7 @@ async function releases(cli: Cli, service: string | undefined): Promise<number> 
     liveText(release.sessions),
     release.sessions ? String(release.sessions.connections) : "?",
     age(nowMs - release.sinceMs),
-    release.digest?.slice(0, 12) ?? "",
+    release.digest?.replace(/^sha256:/, "").slice(0, 12) ?? "",
   ]);
   const columns = [
     { title: "SERVICE", shrinks: true },

@@ -3,7 +3,7 @@ import { Option, type Command } from "commander";
 import type { Cli } from "../cli.ts";
 import { addExamples } from "../help-text.ts";
 import { liveSessions } from "../output/session-count.ts";
-import { ask } from "../question.ts";
+import { openQuestions } from "../question.ts";
 import { serviceOf } from "../target.ts";
 
 interface RollbackOptions {
@@ -62,6 +62,8 @@ async function confirmCut(cli: Cli, service: string, count: SessionCount | null)
       remedy: "Add --yes if they may be cut, or leave --sessions cut out.",
     });
   }
-  const answer = await ask(cli.terminal, `${what} Type the name of the service to go on: `);
+  const questions = openQuestions(cli.terminal);
+  const answer = await questions.ask(`${what} Type the name of the service to go on: `);
+  questions.close();
   if (answer?.trim() !== service) throw new HoldoverError("NOT_CONFIRMED", { expected: service });
 }

@@ -24,7 +24,7 @@ export function addUp(program: Command, cli: Cli): void {
       }),
     );
   addExamples(command, [
-    ["holdover up", "until Ctrl-C, which waits for live sessions; a second one cuts them"],
+    ["holdover up", "until Ctrl-C: it waits for live sessions, a second cuts them"],
     ["holdover up -d", "in the background; end it with `holdover down`"],
   ]);
 }

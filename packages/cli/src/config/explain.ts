@@ -43,7 +43,9 @@ export function explain(document: ConfigDocument, found: ZodIssues): ConfigIssue
     // Unknown keys first: a key that was only misspelt is not missing as well.
     .toSorted((a, b) => Number(b.code === "unrecognized_keys") - Number(a.code === "unrecognized_keys"))
     .flatMap((issue) => explainOne(context, issue, meant));
-  return explained.toSorted((a, b) => a.line - b.line || a.column - b.column);
+  // What stands under an anchor is wrong once, however often it is referred to.
+  const once = new Map(explained.map((issue) => [`${issue.line}:${issue.column} ${issue.problem}`, issue]));
+  return [...once.values()].toSorted((a, b) => a.line - b.line || a.column - b.column);
 }
 
 function explainOne(context: Context, issue: ZodIssue, meant: Set<string>): ConfigIssue[] {
@@ -129,7 +131,10 @@ function wrongValue(context: Context, issue: ZodIssue, value: unknown): ConfigIs
   const { path } = issue;
   const at = place(context, path);
   const name = subject(path);
-  if (issue.code === "invalid_type") return wrongType(context, path, value, phrase(issue.expected));
+  if (issue.code === "invalid_type") {
+    const whole = schemasAt(context.schema, path).some(({ type }) => type === "integer");
+    return wrongType(context, path, value, phrase(whole ? "int" : issue.expected));
+  }
   if (value === "" || (typeof value === "object" && value !== null && Object.keys(value).length === 0)) {
     return { ...at, problem: `${name} is empty`, remedy: example(context, path) };
   }

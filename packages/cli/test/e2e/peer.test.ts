@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { join } from "node:path";
 import { REPOSITORY, startCluster, type Cluster } from "@holdover/testkit/cluster";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 
 /**
@@ -10,6 +10,9 @@ import { WebSocket } from "ws";
  * `key` is the server's), but browsers send the page's cookies along with a WebSocket: a page that sets a cookie with
  * the call's name makes the call a session.
  */
+
+// Real processes, and several deploys one after the other, on whatever machine there is.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let cluster: Cluster | undefined;
 let peers: Peer[] = [];

@@ -1,7 +1,10 @@
 import { join } from "node:path";
 import { REPOSITORY, startCluster, type Cluster } from "@holdover/testkit/cluster";
 import { io, type Socket } from "socket.io-client";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
+
+// Real processes, and several deploys one after the other, on whatever machine there is.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let cluster: Cluster | undefined;
 let members: Member[] = [];

@@ -95,7 +95,7 @@ export function describePlatform(name: string, create: () => Promise<PlatformUnd
 
       test("the process MUST find its variables, its address and its names in its environment", async () => {
         const one = await startReady("serve", { env: { BEHAVIOUR: "serve", GREETING: "good day", PORT: "1" } });
-        const { env } = (await told(one)) as { env: Record<string, string> };
+        const { env } = await told(one);
         expect(env).toMatchObject({
           GREETING: "good day",
           PORT: String(one.port),
@@ -226,7 +226,7 @@ export function describePlatform(name: string, create: () => Promise<PlatformUnd
         await platform.stop(ready.id, 300);
         const one = await until(platform, ready.id, (one) => !isAlive(one));
         expect(one.state).toMatchObject({ name: "stopped", exit: { error: null } });
-        await expect(ask(one, "/")).rejects.toThrow();
+        await expect(ask(one, "/")).rejects.toBeInstanceOf(Error);
       });
 
       test("an instance that starts MUST be stopped as well", async () => {
@@ -366,8 +366,8 @@ function ask(instance: Instance, path: string): Promise<{ status: number; body: 
   });
 }
 
-async function told(instance: Instance): Promise<{ boot: string }> {
-  return JSON.parse((await ask(instance, "/")).body) as { boot: string };
+async function told(instance: Instance): Promise<{ boot: string; env: Record<string, string> }> {
+  return JSON.parse((await ask(instance, "/")).body) as { boot: string; env: Record<string, string> };
 }
 
 async function checksOf(instance: Instance): Promise<number> {

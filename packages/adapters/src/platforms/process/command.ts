@@ -15,9 +15,10 @@ const ENDINGS_LEFT_OUT = ["", ".js", ".cjs", ".mjs", ".json", ".node"];
  * by three instances that end. What it cannot judge it lets pass.
  *
  * @param service for the error's sentence
- * @throws HoldoverError COMMAND_MISSING
+ * @throws HoldoverError DIRECTORY_MISSING, COMMAND_MISSING
  */
 export async function checkCommand(command: readonly string[], dir: string, service = "(unnamed)"): Promise<void> {
+  if (!(await isDirectory(dir))) throw new HoldoverError("DIRECTORY_MISSING", { dir });
   const [program = "", ...args] = command;
   const missing = (what: string) => new HoldoverError("COMMAND_MISSING", { command: what, dir, service });
   if (!(await isRunnable(program, dir))) throw missing(program);
@@ -36,6 +37,14 @@ async function isRunnable(program: string, dir: string): Promise<boolean> {
   const places = (process.env["PATH"] ?? "").split(delimiter);
   for (const place of places) if (await isExecutableFile(resolve(dir, place, program))) return true;
   return false;
+}
+
+async function isDirectory(dir: string): Promise<boolean> {
+  try {
+    return (await stat(dir)).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 async function isExecutableFile(file: string): Promise<boolean> {

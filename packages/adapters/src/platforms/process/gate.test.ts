@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -59,6 +59,7 @@ test("what a gate leaves in the background is killed when it has ended", async (
 test("a gate that cannot be run has not passed", async () => {
   const nowhere = gate("", { command: ["no-such-program-anywhere"] });
   expect(await runGate(nowhere)).toMatchObject({ passed: false, problem: expect.stringContaining("ENOENT") as string });
-  const noLog = gate("", { logFile: "/proc/nowhere/gate.log" });
+  await writeFile(join(dir, "file"), "");
+  const noLog = gate("true", { logFile: join(dir, "file", "gate.log") });
   expect(await runGate(noLog)).toMatchObject({ passed: false, log: [] });
 });

@@ -11,13 +11,13 @@ afterEach(async () => {
   for (const server of open.splice(0)) await new Promise((resolve) => server.close(resolve));
 });
 
-/** A server that does one thing with every connection. */
-async function serving(answer: string | "close" | "nothing"): Promise<number> {
+/** A server that answers every connection with these bytes; "close" ends it without any, "nothing" keeps it. */
+async function serving(answer: string): Promise<number> {
   const server = createServer((socket) => {
     socket.on("error", () => undefined);
     if (answer === "close") socket.destroy();
-    else if (answer !== "nothing") socket.end(answer);
-    else socket.on("end", () => socket.end()).resume();
+    else if (answer === "nothing") socket.on("end", () => socket.end()).resume();
+    else socket.resume().end(answer);
   });
   open.push(server.listen(0, "127.0.0.1"));
   await once(server, "listening");

@@ -22,10 +22,12 @@ afterEach(async () => {
 
 const SHORT = { startTimeout: 800, interval: 100, timeout: 300 };
 const HANGS_SOON = { path: "/health", startTimeout: 10_000, interval: 100, timeout: 300 };
-const onLinux = test.runIf(process.platform === "linux");
+const isLinux = process.platform === "linux";
 
 describe("what it says of an instance that does not get healthy", () => {
   interface Found {
+    readonly error: string | null;
+    readonly signal: string | null;
     readonly problem: string;
     readonly port: number;
     readonly log: string;
@@ -50,9 +52,9 @@ describe("what it says of an instance that does not get healthy", () => {
         const spec = shared.spec(behaviour, { health: { ...health, ...path } });
         await platform.start(spec);
         const { state, port, logFile } = await untilEnded(platform, spec.id);
-        expect(state).toMatchObject({ name: "lost", exit: { error: "INSTANCE_UNHEALTHY", signal: "SIGKILL" } });
-        const problem = state.name === "lost" ? state.exit.problem : "";
-        found.set(name, { problem, port, log: await readFile(logFile, "utf8") });
+        if (state.name !== "lost") throw new Error(`${name} is ${state.name}`);
+        const { error, signal, problem } = state.exit;
+        found.set(name, { error, signal, problem, port, log: await readFile(logFile, "utf8") });
       });
       await Promise.all(cases);
     } finally {
@@ -61,20 +63,27 @@ describe("what it says of an instance that does not get healthy", () => {
   });
 
   function of(name: keyof typeof wanted): Found {
-    return found.get(name) ?? { problem: "", port: 0, log: "" };
+    const one = found.get(name);
+    if (!one) throw new Error(`${name} was not tried`);
+    return one;
   }
 
-  onLinux("the port that it listens on in place of PORT", () => {
+  test("INSTANCE_UNHEALTHY, and that it was killed", () => {
+    expect(found.size).toBe(5);
+    for (const one of found.values()) expect(one).toMatchObject({ error: "INSTANCE_UNHEALTHY", signal: "SIGKILL" });
+  });
+
+  test.runIf(isLinux)("the port that it listens on in place of PORT", () => {
     const { problem, port, log } = of("listen-elsewhere");
     expect(problem).toBe(`it listens on ${/port (\d+)/.exec(log)?.[1]} and not on PORT ${port}`);
   });
 
-  onLinux("that it listens on nothing", () => {
+  test.runIf(isLinux)("that it listens on nothing", () => {
     const { problem, port } = of("listen-nowhere");
     expect(problem).toBe(`it listens on nothing; PORT is ${port}`);
   });
 
-  onLinux("the address that it listens on in place of HOST", () => {
+  test.runIf(isLinux)("the address that it listens on in place of HOST", () => {
     const { problem, port } = of("listen-ipv6");
     expect(problem).toBe(`it listens on [::1]:${port}, where 127.0.0.1 (given in HOST) does not arrive`);
   });
@@ -104,7 +113,7 @@ describe("what it says of an instance that does not get healthy", () => {
   });
 });
 
-onLinux("another process that answers on an instance's port does not make it healthy", async () => {
+test.runIf(isLinux)("another process that answers on an instance's port does not make it healthy", async () => {
   const spec = sandbox.spec("listen-nowhere", { health: { ...SHORT, path: "/health" } });
   await platform.start(spec);
   const port = platform.instances()?.[0]?.port;
@@ -130,7 +139,7 @@ describe("a hang after ready", () => {
     expect(state).toHaveProperty("exit.problem", "it gave no sign of life within 300ms, 3 checks in a row");
   });
 
-  onLinux("is seen without a health path, although the kernel goes on taking connections", async () => {
+  test.runIf(isLinux)("is seen without a health path, although the kernel goes on taking connections", async () => {
     const one = await startReady(platform, sandbox.spec("serve", { health: { ...HANGS_SOON, path: undefined } }));
     process.kill(Number(one.pid), "SIGSTOP");
     const { state } = await untilEnded(platform, one.id);
@@ -177,7 +186,7 @@ describe("the group of an instance", () => {
     await gone(children);
   });
 
-  onLinux("keeps its grace when the leader goes first, as a shell does", async () => {
+  test.runIf(isLinux)("keeps its grace when the leader goes first, as a shell does", async () => {
     const one = await startReady(platform, sandbox.spec("busy-child"));
     await platform.stop(one.id, 20_000);
     const { state } = await untilEnded(platform, one.id);

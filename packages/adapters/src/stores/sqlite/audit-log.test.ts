@@ -1,7 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { AuditDraft, AuditLog } from "@holdover/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { auditLogConformance } from "../../../../testkit/src/conformance/audit-log.ts";
+import { auditLogConformance } from "@holdover/testkit/conformance/audit-log";
 import { CONTROL_FILE, controlStoreOn, MAX_ENDED } from "./control-store.ts";
 import { scratchStore, type ScratchStore } from "./scratch-store.ts";
 

@@ -121,7 +121,12 @@ describe("A file that cannot be used", () => {
       readdirSync(dir)
         // SQLite's scratch file for readers of a log: it says nothing and is made anew at any time.
         .filter((name) => !name.endsWith("-shm"))
-        .map((name) => [name, createHash("sha256").update(readFileSync(join(dir, name))).digest("hex")]);
+        .map((name) => [
+          name,
+          createHash("sha256")
+            .update(readFileSync(join(dir, name)))
+            .digest("hex"),
+        ]);
     const before = files();
     const failure = failureOf(() => openHostStore(file));
     expect(files()).toEqual(before);
@@ -226,6 +231,25 @@ describe("Steps from one format to the next", () => {
     const tables = database.sql.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
     expect(tables.map((row) => row["name"])).toEqual(["a"]);
     database.close();
+  });
+});
+
+describe("A change", () => {
+  it("that throws is taken back whole, the error is the thrower's own, and the next change is stored", async () => {
+    const opened = scratchStore(HOST_FILE, ({ sql, write }) => ({ sql, write }));
+    const { sql, write } = opened.store;
+    const count = (): unknown => sql.prepare("SELECT count(*) AS rows FROM routing_table").get()?.["rows"];
+    const fault = new Error("thrown by this test");
+    const failing = (): unknown =>
+      write(() => {
+        sql.exec("INSERT INTO routing_table VALUES (1, 'never')");
+        throw fault;
+      });
+    expect(failing).toThrow(fault);
+    expect(count()).toBe(0);
+    write(() => sql.exec("INSERT INTO routing_table VALUES (1, 'stored')"));
+    expect(count()).toBe(1);
+    await opened.close();
   });
 });
 

@@ -1,4 +1,4 @@
-import { pinStoreConformance } from "../../../../testkit/src/conformance/pin-store.ts";
+import { pinStoreConformance } from "@holdover/testkit/conformance/pin-store";
 import { HOST_FILE, hostStoreOn, MAX_EVENTS } from "./host-store.ts";
 import { scratchStore } from "./scratch-store.ts";
 

@@ -1,4 +1,4 @@
-import { releaseStoreConformance } from "../../../../testkit/src/conformance/release-store.ts";
+import { releaseStoreConformance } from "@holdover/testkit/conformance/release-store";
 import { CONTROL_FILE, controlStoreOn, MAX_ENDED } from "./control-store.ts";
 import { scratchStore } from "./scratch-store.ts";
 

@@ -1,6 +1,6 @@
 import type { SessionEvent } from "@holdover/core";
 import { expect, it } from "vitest";
-import { sessionHistoryConformance } from "../../../../testkit/src/conformance/session-history.ts";
+import { sessionHistoryConformance } from "@holdover/testkit/conformance/session-history";
 import { CONTROL_FILE, controlStoreOn, MAX_ENDED } from "./control-store.ts";
 import { scratchStore } from "./scratch-store.ts";
 import { ENDED_SINCE } from "./session-history.ts";

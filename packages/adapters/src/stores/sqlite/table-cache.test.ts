@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { tableCacheConformance } from "../../../../testkit/src/conformance/table-cache.ts";
+import { tableCacheConformance } from "@holdover/testkit/conformance/table-cache";
 import { HOST_FILE, hostStoreOn, MAX_EVENTS } from "./host-store.ts";
 import { scratchStore } from "./scratch-store.ts";
 

@@ -1,0 +1,174 @@
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { createConnection, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openControlLink, type ControlLink } from "@holdover/adapters/dataplanes/router";
+import { encodeMessage, HoldoverError, type Instance, type LinkCall, type RoutingTable, type SessionEvent } from "@holdover/core";
+import { openHostLink, type HostLink } from "@holdover/router";
+import { MemoryPinStore } from "@holdover/testkit/memory-pin-store";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { systemClock } from "../src/system-clock.ts";
+
+let dir: string;
+let socketPath: string;
+const closing: (() => unknown)[] = [];
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "holdover-link-"));
+  socketPath = join(dir, "link.sock");
+});
+
+afterEach(async () => {
+  for (const close of closing.splice(0).toReversed()) await close();
+  await rm(dir, { recursive: true });
+});
+
+async function openControl(): Promise<ControlLink> {
+  const link = await openControlLink({ socketPath, clock: systemClock, log: () => {} });
+  closing.push(() => link.close());
+  return link;
+}
+
+interface FakeHost {
+  readonly link: HostLink;
+  readonly pins: MemoryPinStore;
+  readonly calls: LinkCall[];
+  instances: Instance[] | null;
+  tableNumber: number;
+  answer: (call: LinkCall) => Promise<unknown>;
+}
+
+function openHost(name = "host-1"): FakeHost {
+  const pins = new MemoryPinStore();
+  const calls: LinkCall[] = [];
+  const host: Omit<FakeHost, "link"> = { pins, calls, instances: [], tableNumber: 0, answer: async () => null };
+  const link = openHostLink({
+    socketPath,
+    clock: systemClock,
+    host: name,
+    address: "http://127.0.0.1:8080",
+    pins,
+    instances: () => host.instances,
+    counts: () => ({
+      tableNumber: host.tableNumber,
+      closing: false,
+      sessions: { "rooms-v1-1": { open: 1, lingering: 0, connections: 2 } },
+      traffic: { requests: 1, upgrades: 1, connections: 2, refused: {} },
+    }),
+    handle: async (call) => {
+      calls.push(call);
+      return host.answer(call);
+    },
+    log: () => {},
+  });
+  closing.push(() => link.close());
+  return Object.assign(host, { link });
+}
+
+async function endSession(pins: MemoryPinStore, key: string): Promise<void> {
+  const pin = await pins.place({ service: "rooms", key, release: "v1", instance: "rooms-v1-1", openedAtMs: 1 }, null, 1);
+  await pins.end([{ ...pin, reason: "expired", endedAtMs: 2, connectionsClosed: 0 }], 2);
+}
+
+const table: RoutingTable = { number: 7, services: [] };
+
+describe("the control link", () => {
+  test("what is not known yet is null, never zero", async () => {
+    const { dataPlane, platform } = await openControl();
+    expect([dataPlane.counts(), dataPlane.tableInForce(), dataPlane.traffic(), platform.instances()]).toEqual([null, null, null, null]);
+  });
+
+  test("control sees instances, counts and the table in force once the host is there, and forgets them when it goes", async () => {
+    const control = await openControl();
+    const host = openHost();
+    await vi.waitFor(() => expect(control.dataPlane.counts()?.get("rooms-v1-1")).toEqual({ open: 1, lingering: 0, connections: 2 }));
+    expect(control.platform.instances()).toEqual([]);
+    expect(control.dataPlane.tableInForce()).toBe(0);
+    host.link.close();
+    await vi.waitFor(() => expect(control.dataPlane.counts()).toBeNull());
+    expect(control.platform.instances()).toBeNull();
+    expect(control.linked()).toBe(false);
+  });
+
+  test("a call is answered by the host, also with the host's own error", async () => {
+    const control = await openControl();
+    const host = openHost();
+    await vi.waitFor(() => expect(control.linked()).toBe(true));
+    await control.dataPlane.apply(table);
+    expect(host.calls).toEqual([{ name: "apply", table }]);
+    host.answer = () => Promise.reject(new HoldoverError("INSTANCE_UNKNOWN", { instance: "x" }));
+    await expect(control.platform.stop("x", 1)).rejects.toMatchObject({ code: "INSTANCE_UNKNOWN", details: { instance: "x" } });
+  });
+
+  test("a call without a host, or whose host goes away, fails at once as LINK_DOWN", async () => {
+    const control = await openControl();
+    await expect(control.dataPlane.apply(table)).rejects.toMatchObject({ code: "LINK_DOWN" });
+    const host = openHost();
+    await vi.waitFor(() => expect(control.linked()).toBe(true));
+    host.answer = () => new Promise(() => {});
+    const call = control.dataPlane.release("rooms-v1-1");
+    await vi.waitFor(() => expect(host.calls).toHaveLength(1));
+    host.link.close();
+    await expect(call).rejects.toMatchObject({ code: "LINK_DOWN" });
+  });
+
+  test("the host comes back by itself after control was away, and tells all again", async () => {
+    const first = await openControl();
+    const host = openHost();
+    host.tableNumber = 3;
+    await vi.waitFor(() => expect(first.dataPlane.tableInForce()).toBe(3));
+    await first.close();
+    const second = await openControl();
+    await vi.waitFor(() => expect(second.dataPlane.tableInForce()).toBe(3));
+    expect(second.platform.instances()).toEqual([]);
+  });
+
+  test("session events arrive in order, once stored are forgotten by the host, and come again when they were not stored", async () => {
+    const host = openHost();
+    for (const key of ["a", "b", "c"]) await endSession(host.pins, key);
+    const seen: SessionEvent[][] = [];
+    let fail = true;
+    const control = await openControl();
+    control.dataPlane.onEvents(async (name, events) => {
+      expect(name).toBe("host-1");
+      seen.push([...events]);
+      if (fail) {
+        fail = false;
+        throw new Error("disk full");
+      }
+    });
+    await vi.waitFor(async () => expect(await host.link.drained()).toBe(true), { timeout: 5000 });
+    const keys = seen.map((events) => events.map((event) => event.kind === "ended" && event.session.key));
+    expect(keys).toEqual([
+      ["a", "b", "c"],
+      ["a", "b", "c"],
+    ]);
+    await endSession(host.pins, "d");
+    host.link.countsChanged();
+    await vi.waitFor(() => expect(seen).toHaveLength(3), { timeout: 5000 });
+  });
+
+  test("garbage, a wrong protocol and an endless line close that link and nothing else", async () => {
+    const control = await openControl();
+    const host = openHost();
+    await vi.waitFor(() => expect(control.linked()).toBe(true));
+    const send = (text: string): Promise<void> =>
+      new Promise((resolve) => {
+        const socket: Socket = createConnection(socketPath, () => socket.write(text));
+        socket.on("error", () => {});
+        socket.once("close", () => resolve());
+        socket.resume();
+      });
+    await send("{not json\n");
+    await send(encodeMessage({ type: "hello", protocol: 99, host: "other", address: "" }));
+    await send("x".repeat(17 * 1024 * 1024));
+    expect(control.linked()).toBe(true);
+    await control.dataPlane.apply(table);
+    expect(host.calls).toHaveLength(1);
+  });
+
+  test("the socket is for its owner alone", async () => {
+    await openControl();
+    expect((await stat(socketPath)).mode & 0o777).toBe(0o600);
+  });
+});
