@@ -65,12 +65,15 @@ type Query = Readonly<Record<string, string | number | undefined>>;
 export class ApiClient {
   readonly #socket: string;
   readonly #actor: string | undefined;
+  readonly #readMs: number;
 
   /**
    * @param socket path of the control socket
    * @param actor who asks, for the audit log; left out where it is no 1 to 64 printable ASCII characters
+   * @param readMs how long a question may take, in ms
    */
-  constructor(socket: string, actor?: string) {
+  constructor(socket: string, actor?: string, readMs: number = READ_MS) {
+    this.#readMs = readMs;
     this.#socket = socket;
     this.#actor = actor !== undefined && /^[\x20-\x7e]{1,64}$/.test(actor) ? actor : undefined;
   }
@@ -155,7 +158,7 @@ export class ApiClient {
   async #get<Answer>(path: string, query: Query = {}): Promise<Answer> {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
-    return this.#call("GET", search.size === 0 ? path : `${path}?${search.toString()}`, undefined, READ_MS);
+    return this.#call("GET", search.size === 0 ? path : `${path}?${search.toString()}`, undefined, this.#readMs);
   }
 
   async #post<Answer>(path: string, body: object): Promise<Answer> {

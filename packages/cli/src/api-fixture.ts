@@ -12,12 +12,15 @@ export interface Call {
   /** Path and query. */
   readonly target: string;
   readonly body: unknown;
-  readonly actor: string | undefined;
+  readonly actor: string;
 }
 
-/** What the API answers: a value, or a thrown HoldoverError; `DROP` cuts the connection without an answer. */
+/** What the API answers: a value or a HoldoverError. */
 export type Handler = (call: Call) => unknown;
+/** Instead of an answer the connection is cut. */
 export const DROP = Symbol("drop");
+/** No answer ever comes. */
+export const SILENCE = Symbol("silence");
 
 /** A directory with a holdover.yaml, and something that plays its control process on a real unix socket. */
 export interface FakeApi {
@@ -39,29 +42,27 @@ export async function fakeApi(config: string): Promise<FakeApi> {
   const calls: Call[] = [];
   const handlers = new Map<string, Handler>();
   let server: Server | undefined;
-  return {
+  const api: FakeApi = {
     dir,
     calls,
     handlers,
     async start() {
-      const started = createServer(async (request, response) => {
+      const started = createServer((request, response) => {
         const chunks: Buffer[] = [];
-        for await (const chunk of request) chunks.push(chunk as Buffer);
-        const text = Buffer.concat(chunks).toString();
-        const { method = "", url: target = "", headers } = request;
-        const actor = headers["holdover-actor"];
-        const call = {
-          method,
-          target,
-          body: text === "" ? undefined : (JSON.parse(text) as unknown),
-          actor: String(actor),
-        };
-        calls.push(call);
-        const answer = answerOf(handlers, call);
-        if (answer === DROP) return request.socket.destroy();
-        const failed = answer instanceof HoldoverError;
-        response.writeHead(failed ? answer.status : 200, { "content-type": "application/json" });
-        response.end(JSON.stringify(failed ? { error: answer.body() } : answer));
+        request.on("data", (chunk: Buffer) => chunks.push(chunk));
+        request.on("end", () => {
+          const text = Buffer.concat(chunks).toString();
+          const { method = "", url: target = "", headers } = request;
+          const body: unknown = text === "" ? undefined : JSON.parse(text);
+          const call = { method, target, body, actor: String(headers["holdover-actor"]) };
+          calls.push(call);
+          const answer = answerOf(handlers, call);
+          if (answer === SILENCE) return;
+          if (answer === DROP) return request.socket.destroy();
+          const failed = answer instanceof HoldoverError;
+          response.writeHead(failed ? answer.status : 200, { "content-type": "application/json" });
+          response.end(JSON.stringify(failed ? { error: answer.body() } : answer));
+        });
       });
       server = started;
       await new Promise<void>((resolve) => started.listen(socket, resolve));
@@ -72,22 +73,17 @@ export async function fakeApi(config: string): Promise<FakeApi> {
       if (ended) await new Promise((resolve) => ended.close(resolve));
     },
     async remove() {
-      await this.stop();
+      await api.stop();
       await rm(dir, { recursive: true });
     },
   };
+  return api;
 }
 
 function answerOf(handlers: ReadonlyMap<string, Handler>, call: Call): unknown {
   const path = call.target.split("?", 1)[0] ?? "";
   const handler = handlers.get(`${call.method} ${path}`);
-  try {
-    if (handler) return handler(call);
-    return new HoldoverError("ROUTE_UNKNOWN", { method: call.method, path });
-  } catch (error) {
-    if (error instanceof HoldoverError) return error;
-    throw error;
-  }
+  return handler ? handler(call) : new HoldoverError("ROUTE_UNKNOWN", { method: call.method, path });
 }
 
 /** The moment of the canned views, epoch time in ms. */

@@ -123,8 +123,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
     const control = await keepControl(state, systemClock, options.onNotice, log);
     undo.push(() => control.stop());
     const addresses = { listen, api: await control.listening, tokenFile: state.token };
-    await writeWhole(state.addresses, `${JSON.stringify(addresses)}\n`);
     await writeWhole(state.hostPid, `${process.pid}\n`);
+    // The last of the files: who waits for it finds all the others.
+    await writeWhole(state.addresses, `${JSON.stringify(addresses)}\n`);
     options.onReady(addresses);
 
     const closed = closing.promise.then(async () => {

@@ -19,12 +19,18 @@ export function openQuestions({ stdin, stderr }: Terminal): Questions {
     },
   });
   const reader = createInterface({ input: stdin, output, terminal: stdin.isTTY === true });
+  let closed = false;
+  reader.once("close", () => (closed = true));
   // The iterator keeps what was typed ahead; question() would drop it.
   const lines = reader[Symbol.asyncIterator]();
   return {
     async ask(question) {
-      reader.setPrompt(question);
-      reader.prompt();
+      // Its input may have ended with answers still to be given out.
+      if (closed) stderr.write(question);
+      else {
+        reader.setPrompt(question);
+        reader.prompt();
+      }
       const { value, done } = await lines.next();
       if (!done) return value;
       stderr.write("\n");

@@ -2,6 +2,7 @@ import {
   asHoldoverError,
   cutover,
   failed,
+  instanceId,
   isAlive,
   releaseOf,
   transition,
@@ -224,5 +225,5 @@ function failureOf(error: HoldoverError): ReleaseFailure {
 
 function specOf(service: string, release: ReleaseRecord, snapshot: string, ordinal: number): InstanceSpec {
   const { command, env, health } = release.definition;
-  return { id: `${service}-${release.id}-${ordinal}`, service, release: release.id, snapshot, command, env, health };
+  return { id: instanceId(service, release.id, ordinal), service, release: release.id, snapshot, command, env, health };
 }

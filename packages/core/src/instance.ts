@@ -21,7 +21,7 @@ export type InstanceStateName = InstanceState["name"];
 
 /** One running process of a release, as its platform sees it. */
 export interface Instance {
-  /** Unique for ever within a Holdover: `service-release-ordinal`. */
+  /** See {@link instanceId}. */
   readonly id: string;
   readonly service: string;
   readonly release: string;
@@ -49,6 +49,14 @@ export function toInstanceState(instance: Instance, to: InstanceState): Instance
     throw new Error(`instance ${instance.id} is ${instance.state.name} and cannot become ${to.name}`);
   }
   return { ...instance, state: to, readyAtMs: to.name === "ready" ? to.sinceMs : instance.readyAtMs };
+}
+
+/**
+ * The id of an instance, unique for ever within a Holdover: `rooms.v1-3`. No service name has a dot and no ordinal a
+ * dash, so that no two triples give the same id.
+ */
+export function instanceId(service: string, release: string, ordinal: number): string {
+  return `${service}.${release}-${ordinal}`;
 }
 
 /** Whether a process may still be behind it. */

@@ -87,6 +87,18 @@ export function openHostLink(options: HostLinkOptions): HostLink {
     }
   };
 
+  /** What cannot be forgotten now goes out again with the next change, and control passes over what it has. */
+  const forget = async (upToSeq: number): Promise<void> => {
+    try {
+      await pins.forgetEvents(upToSeq);
+      eventsUnderWay = false;
+      await sendEvents();
+    } catch (thrown) {
+      eventsUnderWay = false;
+      log("link.events.kept", { problem: asHoldoverError(thrown).message });
+    }
+  };
+
   const answer = async (id: number, call: LinkCall): Promise<void> => {
     try {
       send({ type: "reply", id, value: await options.handle(call) });
@@ -103,9 +115,7 @@ export function openHostLink(options: HostLinkOptions): HostLink {
         }
         return;
       case "events-stored":
-        await pins.forgetEvents(message.upToSeq);
-        eventsUnderWay = false;
-        return sendEvents();
+        return forget(message.upToSeq);
       case "call":
         return answer(message.id, message.call);
     }

@@ -24,12 +24,12 @@ export class MemoryPinStore implements PinStore {
 
   async end(sessions: readonly EndedSession[], atMs: number): Promise<EndedSession[]> {
     await this.before();
-    const ended = sessions.filter((session) => this.#pins.get(idOf(session))?.fence === session.fence);
-    for (const session of ended) {
+    return sessions.filter((session) => {
+      if (this.#pins.get(idOf(session))?.fence !== session.fence) return false;
       this.#pins.delete(idOf(session));
       this.#add({ kind: "ended", atMs, session });
-    }
-    return ended;
+      return true;
+    });
   }
 
   async disrupted(pins: readonly { readonly pin: Pin; readonly connections: number }[], atMs: number): Promise<void> {
@@ -46,6 +46,7 @@ export class MemoryPinStore implements PinStore {
   }
 
   async forgetEvents(upToSeq: number): Promise<void> {
+    await this.before();
     this.#events = this.#events.filter((event) => event.seq > upToSeq);
   }
 

@@ -37,7 +37,7 @@ export function addAudit(program: Command, cli: Cli): void {
         return 0;
       }),
     );
-  addExamples(verify, [["holdover audit verify", "entries and head; keep the head elsewhere to prove it later"]]);
+  addExamples(verify, [["holdover audit verify", "entries and head: keep the head elsewhere, as a proof"]]);
 }
 
 async function showTail(cli: Cli, { lines, follow }: TailOptions): Promise<number> {

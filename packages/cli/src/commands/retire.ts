@@ -16,7 +16,7 @@ export function addRetire(program: Command, cli: Cli): void {
       cli.action(async (words: string[], options: { now?: boolean }) => retire(cli, words, options.now === true)),
     );
   addExamples(command, [
-    ["holdover retire v1", "its sessions are asked to move, and cut after the grace"],
+    ["holdover retire v1", "sessions move, and are cut after the grace"],
     ["holdover retire rooms v1 --now", "they are cut"],
   ]);
 }

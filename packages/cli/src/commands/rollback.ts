@@ -28,8 +28,8 @@ export function addRollback(program: Command, cli: Cli): void {
       cli.action(async (service: string | undefined, options: RollbackOptions) => rollback(cli, service, options)),
     );
   addExamples(command, [
-    ["holdover rollback", "new sessions go back; live ones finish where they are"],
-    ["holdover rollback rooms --to v1 --sessions cut", "and those on the bad release are cut, paced"],
+    ["holdover rollback", "live sessions finish where they are"],
+    ["holdover rollback --to v1 --sessions cut", "those of the bad are cut"],
   ]);
 }
 

@@ -34,7 +34,7 @@ async function issues(content: string | Buffer): Promise<string[]> {
 }
 
 const service = (lines: string) => `services:\n  rooms:\n    command: node server.js\n${lines}`;
-const bomb = ["a: &a [x,x,x,x,x,x,x,x,x]", ..."bcdefgh"]
+const bomb = ["a: &a [x,x,x,x,x,x,x,x,x]", "b", "c", "d", "e", "f", "g", "h"]
   .map((name, index, all) => {
     if (index === 0) return name;
     const before = index === 1 ? "a" : String(all[index - 1]);

@@ -75,7 +75,7 @@ async function get(name: Name, room: string): Promise<string> {
   const socket = await open(name, room);
   const { instance } = socket;
   socket.close();
-  return instance.replace(/-\d+$/, "").replace(`${name}-`, "");
+  return instance.replace(/-\d+$/, "").replace(`${name}.`, "");
 }
 
 interface Opened {
@@ -211,7 +211,7 @@ describe("ramp, promote, rollback, retire", () => {
 
   test("a rollback that cuts ends the sessions of the release it leaves with a Close frame, counted and audited", async () => {
     const onV2 = await keep("on-v2");
-    expect(onV2.instance).toContain("warm-v2");
+    expect(onV2.instance).toContain("warm.v2");
     const asked = await cluster.run("rollback", "warm", "--sessions", "cut");
     expect(asked.code).toBe(2);
     expect((await cluster.run("rollback", "warm", "--sessions", "cut", "--yes")).code).toBe(0);
@@ -241,7 +241,7 @@ describe("ramp, promote, rollback, retire", () => {
     const before = await cluster.instancePids();
     expect((await cluster.api<Release>("POST", "/v1/services/warm/rollback", {})).id).toBe("v1");
     expect(await get("warm", "back")).toBe("v1");
-    expect([...before.keys()].filter((id) => id.startsWith("warm-v1"))).toHaveLength(1);
+    expect([...before.keys()].filter((id) => id.startsWith("warm.v1"))).toHaveLength(1);
     expect(performance.now() - started).toBeLessThan(5000);
   });
 });

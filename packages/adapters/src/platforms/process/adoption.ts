@@ -3,7 +3,7 @@ import { factsOf, findByEnvironment, startTimeOf } from "./process-table.ts";
 import type { InstanceRecord, Records } from "./records.ts";
 
 /** The process that leads an instance's group. */
-export interface Leader {
+interface Leader {
   readonly pid: number;
   readonly startTime: string;
 }

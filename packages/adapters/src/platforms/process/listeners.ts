@@ -3,7 +3,7 @@ import { endianness } from "node:os";
 import { allProcesses, type ProcessFacts } from "./process-table.ts";
 
 /** A socket that takes connections, as the kernel lists it. Linux only. */
-export interface Listener {
+interface Listener {
   readonly address: string;
   readonly port: number;
   readonly inode: string;
@@ -18,7 +18,7 @@ const CHUNK_BYTES = 32_768;
  * Every listening socket; null where it cannot be known. The kernel lists these first, and reading stops behind them:
  * a router with ten thousand connections would otherwise spend more on this table than on its traffic.
  */
-export async function allListeners(): Promise<Listener[] | null> {
+async function allListeners(): Promise<Listener[] | null> {
   if (process.platform !== "linux") return null;
   const [v4, v6] = await Promise.all(["/proc/net/tcp", "/proc/net/tcp6"].map(readListeners));
   if (!v4) return null;
@@ -82,12 +82,12 @@ export function parseAddress(hex: string): string {
 }
 
 /** Whether a connection to 127.0.0.1 can arrive there. */
-export function takesLoopback(listener: Listener): boolean {
+function takesLoopback(listener: Listener): boolean {
   return ["127.0.0.1", "0.0.0.0", "::"].includes(listener.address) || listener.address.startsWith("0:0:0:0:0:ffff:");
 }
 
 /** The processes of an instance: of its group or session, or begun by one of them. */
-export function processesOf(leader: number, all: readonly ProcessFacts[]): ProcessFacts[] {
+function processesOf(leader: number, all: readonly ProcessFacts[]): ProcessFacts[] {
   const ours = new Set(
     all.filter((one) => one.pid === leader || one.group === leader || one.session === leader).map((one) => one.pid),
   );

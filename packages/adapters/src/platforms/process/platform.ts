@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { ChildProcess } from "node:child_process";
-import { rm, rmdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import {
   formatDuration,
   HoldoverError,
@@ -16,11 +15,11 @@ import {
 } from "@holdover/core";
 import { adoptRecords } from "./adoption.ts";
 import { exitWords, spawnGroup } from "./child.ts";
+import { beyondKept, removeLogs } from "./ended-instances.ts";
 import { childEnvironment } from "./environment.ts";
 import { pause } from "./health-check.ts";
 import { watchLife, watchStart } from "./health-watch.ts";
 import { LOG_CHECK_MS, LOG_LIMIT_BYTES, rotateLog } from "./log-rotation.ts";
-import { olderLog } from "./log-tail.ts";
 import { createPorts, INSTANCE_HOST } from "./ports.ts";
 import { groupRuns, signalGroup, startTimeOf, stillRuns } from "./process-table.ts";
 import { createRecords, type InstanceRecord } from "./records.ts";
@@ -31,9 +30,6 @@ const ADOPTED_EVERY_MS = 200;
 const GROUP_EVERY_MS = 100;
 /** A process that SIGKILL has not ended by then is stuck in the kernel: it runs no code of its own any more. */
 const KILL_WAIT_MS = 2000;
-/** How many ended instances of a release are remembered, with their logs; and how many in all. */
-const ENDED_KEPT = 10;
-const ENDED_KEPT_IN_ALL = 200;
 
 export interface ProcessPlatformOptions {
   /** Absolute path. Holds `instances/` (one record each) and `logs/<service>/<release>/<instance>.log`. */
@@ -181,7 +177,12 @@ export function createProcessPlatform(options: ProcessPlatformOptions): ProcessP
     const verdict = await watchStart(watchedOf(one), forMs, clock, one.watch.signal);
     if (verdict === undefined || one.watch.signal.aborted) return;
     if (!verdict.healthy) return hang(one, verdict.problem);
-    void become(one, { name: "ready", sinceMs: clock.now() });
+    const ready = toInstanceState(one.instance, { name: "ready", sinceMs: clock.now() });
+    // Stored before it is told: were the host to die in between, one that has sessions would be seen to start again.
+    await save({ ...one, instance: ready });
+    if (one.watch.signal.aborted) return;
+    one.instance = ready;
+    publish();
     log("instance-ready", { instance: one.instance.id, afterMs: one.instance.readyAtMs - one.instance.startedAtMs });
     await superviseLife(one);
   }
@@ -259,35 +260,16 @@ export function createProcessPlatform(options: ProcessPlatformOptions): ProcessP
     forgetOldest();
   }
 
-  /** Without a bound the list, the records and the logs would grow with every deploy for ever. */
   function forgetOldest(): void {
-    const ended = [...all.values()]
-      .filter((one) => !isAlive(one.instance))
-      .toSorted((a, b) => b.instance.state.sinceMs - a.instance.state.sinceMs);
-    const kept = new Map<string, number>();
-    let forgotten = false;
-    for (const [index, { instance }] of ended.entries()) {
-      const release = `${instance.service}/${instance.release}`;
-      const count = (kept.get(release) ?? 0) + 1;
-      kept.set(release, count);
-      if (count <= ENDED_KEPT && index < ENDED_KEPT_IN_ALL) continue;
-      all.delete(instance.id);
-      forgotten = true;
-      void forget(instance);
+    const oldest = beyondKept([...all.values()].map((one) => one.instance));
+    for (const { id, logFile } of oldest) {
+      all.delete(id);
+      records
+        .remove(id)
+        .then(() => removeLogs(logFile))
+        .catch((error: unknown) => log("forget-failed", { instance: id, problem: problemOf(error) }));
     }
-    if (forgotten) publish();
-  }
-
-  async function forget(instance: Instance): Promise<void> {
-    try {
-      await records.remove(instance.id);
-      await rm(instance.logFile, { force: true });
-      await rm(olderLog(instance.logFile), { force: true });
-      // Only an empty directory goes.
-      await rmdir(dirname(instance.logFile)).catch(() => undefined);
-    } catch (error) {
-      log("forget-failed", { instance: instance.id, problem: problemOf(error) });
-    }
+    if (oldest.length > 0) publish();
   }
 
   /** SIGTERM once, SIGKILL at the end of the grace. */
