@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ApiClient } from "./api-client.ts";
-import { DROP, fakeApi, releaseView, SILENCE, type FakeApi } from "./api-fixture.ts";
+import { DROP, fakeApi, releaseView, SILENCE, UNKNOWN_ERROR, type FakeApi } from "./api-fixture.ts";
 import { stateDirOf } from "./state-dir.ts";
 
 let api: FakeApi;
@@ -37,8 +37,7 @@ test("an answer that is no JSON, and a code that this version does not know, are
   await expect(new ApiClient(socket).instances()).rejects.toThrow(
     "GET /v1/instances was answered with 200 and no JSON.",
   );
-  const unknown = { error: { code: "FROM_LATER", what: "The moon is full.", next: "Wait.", details: {} } };
-  api.handlers.set("GET /v1/status", () => unknown);
+  api.handlers.set("GET /v1/status", () => UNKNOWN_ERROR);
   await expect(new ApiClient(socket).status()).rejects.toMatchObject({ code: "INTERNAL" });
   await expect(new ApiClient(socket).status()).rejects.toThrow("The moon is full.");
 });

@@ -7,7 +7,7 @@ import type { InstanceView, ReleaseView, ServiceView, StatusView } from "./api-c
 import { stateDirOf } from "./state-dir.ts";
 
 /** One call that the API got. */
-export interface Call {
+interface Call {
   readonly method: string;
   /** Path and query. */
   readonly target: string;
@@ -19,6 +19,10 @@ export interface Call {
 export type Handler = (call: Call) => unknown;
 /** Instead of an answer the connection is cut. */
 export const DROP = Symbol("drop");
+/** What a newer Holdover may say: a code that this one does not have. */
+export const UNKNOWN_ERROR = {
+  error: { code: "FROM_LATER", what: "The moon is full.", next: "Wait.", details: {} },
+};
 /** No answer ever comes. */
 export const SILENCE = Symbol("silence");
 
@@ -60,7 +64,8 @@ export async function fakeApi(config: string): Promise<FakeApi> {
           if (answer === SILENCE) return;
           if (answer === DROP) return request.socket.destroy();
           const failed = answer instanceof HoldoverError;
-          response.writeHead(failed ? answer.status : 200, { "content-type": "application/json" });
+          const status = failed ? answer.status : answer === UNKNOWN_ERROR ? 500 : 200;
+          response.writeHead(status, { "content-type": "application/json" });
           response.end(JSON.stringify(failed ? { error: answer.body() } : answer));
         });
       });

@@ -28,7 +28,7 @@ export interface Cli {
   connect(): Promise<Connection>;
 }
 
-export interface Connection {
+interface Connection {
   readonly api: ApiClient;
   readonly located: Located;
 }

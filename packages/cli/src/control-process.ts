@@ -45,7 +45,13 @@ async function runControl(state: StateDir): Promise<void> {
     log,
   });
   await store.audit.append([
-    { atMs: systemClock.now(), kind: "control.started", actor: "host", reason: `version ${VERSION}`, detail: { pid: process.pid } },
+    {
+      atMs: systemClock.now(),
+      kind: "control.started",
+      actor: "host",
+      reason: `version ${VERSION}`,
+      detail: { pid: process.pid },
+    },
   ]);
   store.audit.subscribe((entries) => {
     for (const entry of entries) tell({ type: "notice", entry });

@@ -58,7 +58,7 @@ export async function followDeploy(
  * Whether a release has come to where its deploy wanted it.
  * @throws HoldoverError RELEASE_FAILED, RELEASE_TRANSITION
  */
-export function judge(view: ReleaseView): ReleaseView | "going on" {
+function judge(view: ReleaseView): ReleaseView | "going on" {
   switch (view.state) {
     case "failed": {
       const { code, problem } = view.failure ?? { code: "INTERNAL", problem: "no reason was given" };
@@ -87,7 +87,7 @@ export function judge(view: ReleaseView): ReleaseView | "going on" {
 }
 
 /** The step that a release is at, in a few words. */
-export function stepOf(view: ReleaseView, hasGate: boolean): string {
+function stepOf(view: ReleaseView, hasGate: boolean): string {
   if (view.state !== "starting") return view.state;
   if (view.digest === null) return `snapshot of ${view.dir}`;
   const healthy = view.instances.filter(({ state }) => state === "ready").length;

@@ -69,7 +69,11 @@ export async function startHost(options: HostOptions): Promise<Host> {
       pins: store.pins,
       tableCache: store.table,
       clock: systemClock,
-      limits: { sessions: config.limits.sessions, headBytes: config.limits.headBytes, headTimeoutMs: config.limits.headTimeout },
+      limits: {
+        sessions: config.limits.sessions,
+        headBytes: config.limits.headBytes,
+        headTimeoutMs: config.limits.headTimeout,
+      },
       trustForwarded: config.trustForwarded,
       secret: Buffer.from(await secretAt(state.cookieSecret), "hex"),
       changed: () => changed(),

@@ -43,7 +43,8 @@ export function stateDirOf(dir: string): StateDir {
 }
 
 export async function makeStateDir(state: StateDir): Promise<void> {
-  for (const dir of [state.dir, state.run, state.releases, state.logs]) await mkdir(dir, { recursive: true, mode: 0o700 });
+  for (const dir of [state.dir, state.run, state.releases, state.logs])
+    await mkdir(dir, { recursive: true, mode: 0o700 });
 }
 
 /** Writes a small file whole or not at all: a reader never sees half of it. */

@@ -3,7 +3,14 @@ import { createConnection, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openControlLink, type ControlLink } from "@holdover/adapters/dataplanes/router";
-import { encodeMessage, HoldoverError, type Instance, type LinkCall, type RoutingTable, type SessionEvent } from "@holdover/core";
+import {
+  encodeMessage,
+  HoldoverError,
+  type Instance,
+  type LinkCall,
+  type RoutingTable,
+  type SessionEvent,
+} from "@holdover/core";
 import { openHostLink, type HostLink } from "@holdover/router";
 import { MemoryPinStore } from "@holdover/testkit/memory-pin-store";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -66,7 +73,11 @@ function openHost(name = "host-1"): FakeHost {
 }
 
 async function endSession(pins: MemoryPinStore, key: string): Promise<void> {
-  const pin = await pins.place({ service: "rooms", key, release: "v1", instance: "rooms-v1-1", openedAtMs: 1 }, null, 1);
+  const pin = await pins.place(
+    { service: "rooms", key, release: "v1", instance: "rooms-v1-1", openedAtMs: 1 },
+    null,
+    1,
+  );
   await pins.end([{ ...pin, reason: "expired", endedAtMs: 2, connectionsClosed: 0 }], 2);
 }
 
@@ -75,13 +86,20 @@ const table: RoutingTable = { number: 7, services: [] };
 describe("the control link", () => {
   test("what is not known yet is null, never zero", async () => {
     const { dataPlane, platform } = await openControl();
-    expect([dataPlane.counts(), dataPlane.tableInForce(), dataPlane.traffic(), platform.instances()]).toEqual([null, null, null, null]);
+    expect([dataPlane.counts(), dataPlane.tableInForce(), dataPlane.traffic(), platform.instances()]).toEqual([
+      null,
+      null,
+      null,
+      null,
+    ]);
   });
 
   test("control sees instances, counts and the table in force once the host is there, and forgets them when it goes", async () => {
     const control = await openControl();
     const host = openHost();
-    await vi.waitFor(() => expect(control.dataPlane.counts()?.get("rooms-v1-1")).toEqual({ open: 1, lingering: 0, connections: 2 }));
+    await vi.waitFor(() =>
+      expect(control.dataPlane.counts()?.get("rooms-v1-1")).toEqual({ open: 1, lingering: 0, connections: 2 }),
+    );
     expect(control.platform.instances()).toEqual([]);
     expect(control.dataPlane.tableInForce()).toBe(0);
     host.link.close();
@@ -97,7 +115,10 @@ describe("the control link", () => {
     await control.dataPlane.apply(table);
     expect(host.calls).toEqual([{ name: "apply", table }]);
     host.answer = () => Promise.reject(new HoldoverError("INSTANCE_UNKNOWN", { instance: "x" }));
-    await expect(control.platform.stop("x", 1)).rejects.toMatchObject({ code: "INSTANCE_UNKNOWN", details: { instance: "x" } });
+    await expect(control.platform.stop("x", 1)).rejects.toMatchObject({
+      code: "INSTANCE_UNKNOWN",
+      details: { instance: "x" },
+    });
   });
 
   test("a call without a host, or whose host goes away, fails at once as LINK_DOWN", async () => {

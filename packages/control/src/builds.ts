@@ -29,4 +29,6 @@ export interface GateRun {
   readonly timeoutMs: number;
 }
 
-export type GateResult = { readonly passed: true } | { readonly passed: false; readonly problem: string; readonly log: readonly string[] };
+export type GateResult =
+  | { readonly passed: true }
+  | { readonly passed: false; readonly problem: string; readonly log: readonly string[] };

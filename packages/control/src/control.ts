@@ -139,14 +139,19 @@ export class Control implements Operations {
   deploy(serviceName: string, request: DeployRequest, actor: string): Promise<ReleaseView> {
     return this.#operation(serviceName, request.release, async () => {
       const definition = request.definition === undefined ? null : readDefinition(serviceName, request.definition);
-      const service = this.#records.find(serviceName) ?? (definition && { name: serviceName, definition, releases: [] });
+      const service =
+        this.#records.find(serviceName) ?? (definition && { name: serviceName, definition, releases: [] });
       if (!service) return void this.#records.service(serviceName);
       refuseSecondDeploy(service);
       if (request.then.then === "ramp" && !currentRelease(service)) {
         const problem = `Service ${serviceName} has no current release that the rest of the sessions could go to.`;
         throw new HoldoverError("REQUEST_INVALID", { problem });
       }
-      const release = await this.#newRelease({ ...service, definition: definition ?? service.definition }, request, actor);
+      const release = await this.#newRelease(
+        { ...service, definition: definition ?? service.definition },
+        request,
+        actor,
+      );
       const reason = `deploy of ${release.dir}`;
       await this.#save(withRelease(service, release), actor, reason);
     });
@@ -190,7 +195,11 @@ export class Control implements Operations {
     return this.#operation(serviceName, releaseId, async () => {
       const service = this.#records.service(serviceName);
       const release = retire(service, releaseOf(service, releaseId), now, this.#now());
-      await this.#save(withRelease(service, release), actor, now ? "retired by word, cutting what is live" : "retired by word");
+      await this.#save(
+        withRelease(service, release),
+        actor,
+        now ? "retired by word, cutting what is live" : "retired by word",
+      );
     });
   }
 
@@ -219,7 +228,9 @@ export class Control implements Operations {
     if (instance !== undefined && wanted.length === 0) throw new HoldoverError("INSTANCE_UNKNOWN", { instance });
     const sources = wanted.map((one) => ({ name: one.id, file: one.logFile }));
     if (instance === undefined) sources.push({ name: "gate", file: builds.gateLog(serviceName, releaseId) });
-    const found = await Promise.all(sources.map(async ({ name, file }) => ({ name, lines: await builds.tail(file, lines) })));
+    const found = await Promise.all(
+      sources.map(async ({ name, file }) => ({ name, lines: await builds.tail(file, lines) })),
+    );
     const written = found.filter((source) => source.lines.length > 0);
     if (written.length === 1) return written[0]?.lines ?? [];
     return written.flatMap((source) => source.lines.map((line) => `${source.name} | ${line}`));
@@ -249,7 +260,11 @@ export class Control implements Operations {
       if (known && JSON.stringify(known.definition) === JSON.stringify(definition)) continue;
       await this.#save(service, "control", "declared in holdover.yaml");
       if (service.releases.length > 0 || definition.dir === undefined) continue;
-      const request: DeployRequest = { release: definition.release ?? "v1", dir: definition.dir, then: { then: "promote" } };
+      const request: DeployRequest = {
+        release: definition.release ?? "v1",
+        dir: definition.dir,
+        then: { then: "promote" },
+      };
       const release = await this.#newRelease(service, request, "control");
       await this.#save(withRelease(service, release), "control", "the first release, from holdover.yaml");
     }
@@ -273,10 +288,20 @@ export class Control implements Operations {
     const dir = request.dir ?? service.definition.dir;
     const again = before?.state.name === "retired" && before.snapshot !== null && request.dir === undefined;
     if (before && before.state.name !== "retired" && before.state.name !== "failed") {
-      throw new HoldoverError("RELEASE_EXISTS", { service: service.name, release: before.id, state: before.state.name });
+      throw new HoldoverError("RELEASE_EXISTS", {
+        service: service.name,
+        release: before.id,
+        state: before.state.name,
+      });
     }
     if (again) {
-      return { ...transition(before, starting(nowMs)), intent: request.then, gatePassed: false, deployedBy: actor, createdAtMs: nowMs };
+      return {
+        ...transition(before, starting(nowMs)),
+        intent: request.then,
+        gatePassed: false,
+        deployedBy: actor,
+        createdAtMs: nowMs,
+      };
     }
     if (dir === undefined) throw new HoldoverError("DIRECTORY_MISSING", { dir: "(none named)" });
     await builds.check(service.name, service.definition.command, dir);
@@ -396,7 +421,10 @@ function retire(service: ServiceRecord, release: ReleaseRecord, now: boolean, no
       return transition(release, expiring(nowMs, nowMs + graceMs));
     case "expiring":
       // Only ever shorter: a grace that was promised shorter is not made longer by asking again.
-      return { ...release, state: expiring(release.state.sinceMs, Math.min(release.state.graceUntilMs, nowMs + graceMs)) };
+      return {
+        ...release,
+        state: expiring(release.state.sinceMs, Math.min(release.state.graceUntilMs, nowMs + graceMs)),
+      };
   }
 }
 
@@ -444,7 +472,11 @@ function auditOf(event: SessionEvent): AuditDraft[] {
     case "ended": {
       const { reason, connectionsClosed } = event.session;
       if (reason === "hangup" || reason === "expired") return [];
-      const why = { moved: "its release is expiring", cut: "ended by force", lost: "nobody came back after its instance died" };
+      const why = {
+        moved: "its release is expiring",
+        cut: "ended by force",
+        lost: "nobody came back after its instance died",
+      };
       return [draft(reason, why[reason], { connectionsClosed })];
     }
   }

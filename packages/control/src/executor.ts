@@ -95,7 +95,11 @@ export class Executor {
   }
 
   #failedStep(action: Action, thrown: unknown): void {
-    this.#options.log("step.failed", { do: action.do, service: action.service, problem: asHoldoverError(thrown).message });
+    this.#options.log("step.failed", {
+      do: action.do,
+      service: action.service,
+      problem: asHoldoverError(thrown).message,
+    });
   }
 
   async #snapshot(serviceName: string, releaseId: string): Promise<void> {

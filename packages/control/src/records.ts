@@ -84,10 +84,18 @@ function serviceEntries(before: ServiceRecord | undefined, next: ServiceRecord, 
     entries.push({ ...cause, kind: "service.changed", service });
   }
   const known = new Map(before?.releases.map((release) => [release.id, release]));
-  return [...entries, ...next.releases.flatMap((release) => releaseEntries(service, known.get(release.id), release, cause))];
+  return [
+    ...entries,
+    ...next.releases.flatMap((release) => releaseEntries(service, known.get(release.id), release, cause)),
+  ];
 }
 
-function releaseEntries(service: string, before: ReleaseRecord | undefined, next: ReleaseRecord, cause: Cause): AuditDraft[] {
+function releaseEntries(
+  service: string,
+  before: ReleaseRecord | undefined,
+  next: ReleaseRecord,
+  cause: Cause,
+): AuditDraft[] {
   const at = { ...cause, service, release: next.id };
   const entries: AuditDraft[] = [];
   if (next.digest !== null && before?.digest !== next.digest) {

@@ -75,7 +75,10 @@ export function instanceView(instance: Instance, known: Known): InstanceView {
 function retentionView(service: ServiceRecord, release: ReleaseRecord, nowMs: number): ReleaseView["retention"] {
   const { state } = release;
   if (state.name === "expiring") {
-    const why = nowMs < state.graceUntilMs ? "its window is over: what is left is asked to move" : "its grace is over: what is left is cut";
+    const why =
+      nowMs < state.graceUntilMs
+        ? "its window is over: what is left is asked to move"
+        : "its grace is over: what is left is cut";
     return { deadlineMs: state.graceUntilMs, floorUntilMs: 0, why };
   }
   if (state.name !== "retained") return null;

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { LineReader } from "./line-reader.ts";
 import { LINK_LINE_BYTES } from "./wire.ts";

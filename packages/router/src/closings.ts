@@ -30,7 +30,7 @@ export class Closings {
     const { name, disconnects } = service;
     const closed = (this.#closedAtMs.get(name) ?? []).filter((atMs) => atMs > nowMs - disconnects.periodMs);
     this.#closedAtMs.set(name, closed);
-    for (let room = mayCloseNow(disconnects, live, closed, nowMs); room > 0; ) {
+    for (let room = mayCloseNow(disconnects, live, closed, nowMs); room > 0;) {
       const next = this.#queues.get(name)?.shift();
       if (next) {
         if (!next()) continue;

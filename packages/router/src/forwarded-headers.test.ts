@@ -4,13 +4,15 @@ import { forwardedFields, isForwardedField } from "./forwarded-headers.ts";
 const client = { address: "203.0.113.7", port: 8080, secure: false, host: "rooms.example" };
 
 test("the instance is told of the client by address, protocol, host and port", () => {
-  expect(forwardedFields([], client, false)).toEqual([
-    ...["X-Forwarded-For", "203.0.113.7"],
-    ...["X-Forwarded-Proto", "http"],
-    ...["X-Forwarded-Host", "rooms.example"],
-    ...["X-Forwarded-Port", "8080"],
-    ...["Forwarded", "for=203.0.113.7;host=rooms.example;proto=http"],
-  ]);
+  expect(forwardedFields([], client, false)).toEqual(
+    [
+      ["X-Forwarded-For", "203.0.113.7"],
+      ["X-Forwarded-Proto", "http"],
+      ["X-Forwarded-Host", "rooms.example"],
+      ["X-Forwarded-Port", "8080"],
+      ["Forwarded", "for=203.0.113.7;host=rooms.example;proto=http"],
+    ].flat(),
+  );
 });
 
 test("an IPv6 address and a host with a port are quoted in Forwarded, and an IPv4 address loses its IPv6 dress", () => {
@@ -21,12 +23,12 @@ test("an IPv6 address and a host with a port are quoted in Forwarded, and an IPv
 });
 
 const raw = [
-  ...["X-Forwarded-For", "198.51.100.1"],
-  ...["x-forwarded-for", "198.51.100.2"],
-  ...["X-Forwarded-Proto", "https"],
-  ...["Forwarded", "for=198.51.100.1"],
-  ...["X-Forwarded-User", "root"],
-];
+  ["X-Forwarded-For", "198.51.100.1"],
+  ["x-forwarded-for", "198.51.100.2"],
+  ["X-Forwarded-Proto", "https"],
+  ["Forwarded", "for=198.51.100.1"],
+  ["X-Forwarded-User", "root"],
+].flat();
 
 test("what a client says of itself is not believed", () => {
   const fields = forwardedFields(raw, client, false);
@@ -35,14 +37,16 @@ test("what a client says of itself is not believed", () => {
 
 test("behind a trusted proxy its lists are continued and its protocol kept", () => {
   const fields = forwardedFields(raw, client, true);
-  expect(fields).toEqual([
-    ...["X-Forwarded-For", "198.51.100.1, 198.51.100.2, 203.0.113.7"],
-    ...["X-Forwarded-Proto", "https"],
-    ...["X-Forwarded-Host", "rooms.example"],
-    ...["X-Forwarded-Port", "8080"],
-    ...["Forwarded", "for=198.51.100.1, for=203.0.113.7;host=rooms.example;proto=http"],
-    ...["X-Forwarded-User", "root"],
-  ]);
+  expect(fields).toEqual(
+    [
+      ["X-Forwarded-For", "198.51.100.1, 198.51.100.2, 203.0.113.7"],
+      ["X-Forwarded-Proto", "https"],
+      ["X-Forwarded-Host", "rooms.example"],
+      ["X-Forwarded-Port", "8080"],
+      ["Forwarded", "for=198.51.100.1, for=203.0.113.7;host=rooms.example;proto=http"],
+      ["X-Forwarded-User", "root"],
+    ].flat(),
+  );
 });
 
 test("a field that tells of the client is known in every spelling that a server may take for it", () => {
@@ -54,7 +58,8 @@ test("a field that tells of the client is known in every spelling that a server 
     "x-real-ip",
     "x_real_ip",
   ]) {
-    expect(isForwardedField(name), name).toBe(true);
+    expect([name, isForwardedField(name)]).toEqual([name, true]);
   }
-  for (const name of ["x-session", "via", "forwarded-for"]) expect(isForwardedField(name), name).toBe(false);
+  for (const name of ["x-session", "via", "forwarded-for"])
+    expect([name, isForwardedField(name)]).toEqual([name, false]);
 });

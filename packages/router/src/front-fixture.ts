@@ -37,7 +37,7 @@ interface Held {
 }
 
 /** Every key lives on `instances[key]`, else on `instances.default`. It keeps account of what was held. */
-export class MapHolder implements SessionHolder {
+class MapHolder implements SessionHolder {
   readonly instances: Record<string, { host: string; port: number }> = {};
   readonly held: Held[] = [];
   readonly reported: string[] = [];
@@ -117,7 +117,7 @@ export interface Fixture {
   readonly port: number;
   readonly logged: { event: string; detail: Record<string, unknown> }[];
   /** Starts an instance and gives it the key. */
-  serve(key: string, answer: RequestListener): Promise<Server>;
+  serve(key: string, answer: (...told: Parameters<RequestListener>) => Promise<void> | void): Promise<Server>;
   /** The same, on bare TCP. */
   serveRaw(key: string, talk: (socket: Socket) => void): Promise<void>;
   /** A client's connection. */
@@ -128,7 +128,7 @@ export interface Fixture {
   close(): Promise<void>;
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly message: string;
   readonly headers: IncomingMessage["headers"];
@@ -157,7 +157,7 @@ export async function openFixture(options: Partial<FrontOptions> = {}): Promise<
     port,
     logged,
     serve: async (key, answer) => {
-      const server = createServer(answer).listen(0, "127.0.0.1");
+      const server = createServer((asked, response) => void answer(asked, response)).listen(0, "127.0.0.1");
       await once(server, "listening");
       holder.instances[key] = { host: "127.0.0.1", port: (server.address() as AddressInfo).port };
       endings.push(() => {
@@ -196,7 +196,7 @@ export async function openFixture(options: Partial<FrontOptions> = {}): Promise<
 }
 
 /** One request on a connection of its own. */
-export function ask(port: number, { body, ...options }: RequestOptions & { body?: string | Buffer }): Promise<Answer> {
+function ask(port: number, { body, ...options }: RequestOptions & { body?: string | Buffer }): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const asked = request({ host: "127.0.0.1", port, agent: false, ...options }, (answer) => {
       const chunks: Buffer[] = [];

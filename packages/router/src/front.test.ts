@@ -134,7 +134,7 @@ test("pipelined requests are answered in order, one at a time", async () => {
     most = Math.max(most, now);
     setImmediate(() => {
       now -= 1;
-      response.end(`<${request.headers["x-n"]}>`);
+      response.end(`<${String(request.headers["x-n"])}>`);
     });
   });
   const talk = await at.dial();
@@ -197,16 +197,18 @@ describe("what the instance is told of the client", () => {
       `${GET}Host: H.example:81\r\nX-Forwarded-For: 1.1.1.1\r\nForwarded: for=1.1.1.1\r\nX_Real_IP: 1.1.1.1\r\nX-CamelCase: Kept\r\n\r\n`,
     );
     await talk.until("200 OK");
-    expect(seen[0]).toEqual([
-      ...["Host", "H.example:81"],
-      ...["X-CamelCase", "Kept"],
-      ...["X-Forwarded-For", "127.0.0.1"],
-      ...["X-Forwarded-Proto", "http"],
-      ...["X-Forwarded-Host", "H.example:81"],
-      ...["X-Forwarded-Port", String(at.port)],
-      ...["Forwarded", 'for=127.0.0.1;host="H.example:81";proto=http'],
-      ...["Connection", "keep-alive"],
-    ]);
+    expect(seen[0]).toEqual(
+      [
+        ["Host", "H.example:81"],
+        ["X-CamelCase", "Kept"],
+        ["X-Forwarded-For", "127.0.0.1"],
+        ["X-Forwarded-Proto", "http"],
+        ["X-Forwarded-Host", "H.example:81"],
+        ["X-Forwarded-Port", String(at.port)],
+        ["Forwarded", 'for=127.0.0.1;host="H.example:81";proto=http'],
+        ["Connection", "keep-alive"],
+      ].flat(),
+    );
   });
 });
 
@@ -235,7 +237,7 @@ test("fields of one hop stay on it, both ways, those that Connection names inclu
   const answer = await talk.until("ok");
   expect(seen).toMatchObject({ host: "h", "content-length": "2", te: "trailers", connection: "keep-alive, TE" });
   for (const name of ["x-hop", "keep-alive", "proxy-authorization", "upgrade"])
-    expect(seen[name], name).toBeUndefined();
+    expect(Object.keys(seen)).not.toContain(name);
   expect(answer).toContain("X-Stays: 1");
   expect(answer).not.toMatch(/X-Gone|timeout=9|Proxy-Authenticate/);
 });
@@ -278,6 +280,7 @@ test("a hold that is given only after its client has gone is given back at once"
   while (at.front.traffic().connections > 0) await new Promise((resolve) => setImmediate(resolve));
   give();
   await at.holder.allDone(1);
+  expect(at.front.traffic().connections).toBe(0);
 });
 
 test("a taken port and an address that is not ours are told apart", async () => {

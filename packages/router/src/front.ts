@@ -276,7 +276,8 @@ export function createFront(options: FrontOptions): Front {
     if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
       return new HoldoverError("HEAD_TOO_SLOW", { timeout: formatDuration(limits.headTimeoutMs) });
     }
-    if (!code.startsWith("HPE_")) return null;
+    // It ended in the middle of a message: it has gone, and nobody is left to be told what is wrong.
+    if (!code.startsWith("HPE_") || code === "HPE_INVALID_EOF_STATE") return null;
     return malformed("reason" in cause && typeof cause.reason === "string" ? cause.reason : code);
   }
 

@@ -33,10 +33,11 @@ test("a forged, garbled, cut or borrowed cookie counts as none", () => {
     `${name}=%00.%00`,
     `holdover_other=${value}`,
   ]) {
-    expect(keylessKeyOf(forged, rooms, secret), forged).toBeUndefined();
+    expect([forged, keylessKeyOf(forged, rooms, secret)]).toEqual([forged, undefined]);
   }
-  expect(keylessKeyOf(pair, rooms, Buffer.alloc(32, 8)), "another router's secret").toBeUndefined();
-  expect(keylessKeyOf(`holdover_other=${value}`, service("other"), secret), "another service").toBeUndefined();
+  const otherSecret = Buffer.alloc(32, 8);
+  expect(keylessKeyOf(pair, rooms, otherSecret)).toBeUndefined();
+  expect(keylessKeyOf(`holdover_other=${value}`, service("other"), secret)).toBeUndefined();
 });
 
 test("a forged cookie in front of the right one does not hide it", () => {

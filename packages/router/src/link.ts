@@ -111,7 +111,9 @@ export function openHostLink(options: HostLinkOptions): HostLink {
     switch (message.type) {
       case "welcome":
         if (message.protocol !== LINK_PROTOCOL) {
-          throw new HoldoverError("LINK_MESSAGE_INVALID", { problem: `protocol ${message.protocol}, not ${LINK_PROTOCOL}` });
+          throw new HoldoverError("LINK_MESSAGE_INVALID", {
+            problem: `protocol ${message.protocol}, not ${LINK_PROTOCOL}`,
+          });
         }
         return;
       case "events-stored":

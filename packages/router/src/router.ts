@@ -1,4 +1,14 @@
-import type { Clock, LiveSession, PinStore, Released, RoutingTable, SessionCount, SessionQuery, TableCache, Traffic } from "@holdover/core";
+import type {
+  Clock,
+  LiveSession,
+  PinStore,
+  Released,
+  RoutingTable,
+  SessionCount,
+  SessionQuery,
+  TableCache,
+  Traffic,
+} from "@holdover/core";
 import { createFront } from "./front.ts";
 import { Sessions } from "./sessions.ts";
 

@@ -1,5 +1,5 @@
 import type { RoutedRelease, RoutedService, RoutingTable } from "@holdover/core";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { ManualClock, settled } from "@holdover/testkit/manual-clock";
 import { MemoryPinStore } from "@holdover/testkit/memory-pin-store";
@@ -8,7 +8,11 @@ import { Sessions } from "./sessions.ts";
 
 const instance = (id: string, capacity: number | null = null) => ({ id, host: "127.0.0.1", port: 4000, capacity });
 
-const release = (id: string, admission: RoutedRelease["admission"], more: Partial<RoutedRelease> = {}): RoutedRelease => ({
+const release = (
+  id: string,
+  admission: RoutedRelease["admission"],
+  more: Partial<RoutedRelease> = {},
+): RoutedRelease => ({
   id,
   admission,
   percent: admission === "new" ? 100 : 0,
@@ -28,7 +32,10 @@ const service = (releases: RoutedRelease[], more: Partial<RoutedService> = {}): 
   ...more,
 });
 
-const table = (number: number, ...releases: RoutedRelease[]): RoutingTable => ({ number, services: [service(releases)] });
+const table = (number: number, ...releases: RoutedRelease[]): RoutingTable => ({
+  number,
+  services: [service(releases)],
+});
 
 const rooms = service([]);
 
@@ -323,7 +330,9 @@ describe("ending on purpose", () => {
           await clock.advance(1100 * (Math.ceil(total / most) + total + 2));
           expect(closedAt).toHaveLength(total);
           for (const at of closedAt) {
-            expect(closedAt.filter((other) => other > at - cap.periodMs && other <= at).length).toBeLessThanOrEqual(most);
+            expect(closedAt.filter((other) => other > at - cap.periodMs && other <= at).length).toBeLessThanOrEqual(
+              most,
+            );
           }
           expect(await store.pins()).toEqual([]);
           sessions.close();

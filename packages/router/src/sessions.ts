@@ -254,7 +254,13 @@ export class Sessions implements SessionHolder {
     if (!choice) throw new HoldoverError("NO_INSTANCE", { service: name });
     const now = clock.now();
     const pin = await pins.place(
-      { service: name, key, release: choice.release, instance: choice.instance.id, openedAtMs: known?.openedAtMs ?? now },
+      {
+        service: name,
+        key,
+        release: choice.release,
+        instance: choice.instance.id,
+        openedAtMs: known?.openedAtMs ?? now,
+      },
       known?.lastPlace.fence ?? null,
       now,
     );
@@ -340,7 +346,11 @@ export class Sessions implements SessionHolder {
       try {
         await this.#options.pins.disrupted(lost, now);
       } catch (thrown) {
-        this.#options.log("sessions.disrupted.unsaved", { instance, count: lost.length, problem: asHoldoverError(thrown).message });
+        this.#options.log("sessions.disrupted.unsaved", {
+          instance,
+          count: lost.length,
+          problem: asHoldoverError(thrown).message,
+        });
       }
     }
     for (const part of parts) if (part.instance === instance && !part.left) part.connection.end("lost");
@@ -384,7 +394,10 @@ export class Sessions implements SessionHolder {
     for (const service of this.#services.values()) this.#closeSome(service, now);
     if (this.#unsaved.length > 0) {
       this.#save().catch((thrown: unknown) => {
-        this.#options.log("sessions.ended.unsaved", { count: this.#unsaved.length, problem: asHoldoverError(thrown).message });
+        this.#options.log("sessions.ended.unsaved", {
+          count: this.#unsaved.length,
+          problem: asHoldoverError(thrown).message,
+        });
       });
     }
     this.#stopTicking = this.#options.clock.after(TICK_MS, () => this.#tick());
@@ -421,7 +434,8 @@ export class Sessions implements SessionHolder {
       for (const release of service.releases) {
         const how = closing === "cut" ? "cut" : release.ending;
         if (how === null) continue;
-        for (const instance of release.instances) for (const session of registry.on(instance.id)) yield { session, how };
+        for (const instance of release.instances)
+          for (const session of registry.on(instance.id)) yield { session, how };
       }
     })();
   }

@@ -15,7 +15,7 @@ afterEach(() => at.close());
 
 /** An instance that speaks WebSocket, by the ws package. */
 async function serveWs(key: string, talk: (socket: WebSocket, raw: Socket) => void): Promise<Server> {
-  const server = await at.serve(key, (_, response) => response.end("no upgrade"));
+  const server = await at.serve(key, (_, response) => void response.end("no upgrade"));
   const sockets = new WebSocketServer({ server });
   sockets.on("connection", (socket, asked) => talk(socket, asked.socket));
   at.ending(() => {
@@ -102,8 +102,8 @@ describe("an upgrade", () => {
 
   test("loses nothing that either end sends behind its head at once", async () => {
     const { client, instance } = await join("chat/1", "early from client", "early from instance");
-    await client.until("early from instance");
-    await instance.until("early from client");
+    expect(await client.until("early from instance")).toMatch(/\r\n\r\nearly from instance$/);
+    expect(await instance.until("early from client")).toMatch(/\r\n\r\nearly from client$/);
   });
 
   test("that the instance refuses is answered with all of its answer, and closed", async () => {
@@ -170,6 +170,7 @@ describe("an upgrade", () => {
     talk.socket.destroy();
     await instance.gone;
     await at.holder.allDone(1);
+    expect(at.front.traffic().connections).toBe(0);
   });
 });
 
@@ -224,7 +225,7 @@ describe("a tunnel", () => {
   test("whose client resets is ended at the instance without a reset", async () => {
     const { client, instance } = await join("websocket");
     client.socket.resetAndDestroy();
-    await instance.ended;
+    expect(await instance.ended).toMatch(/\r\n\r\n$/);
     instance.socket.end();
     await at.holder.allDone(1);
   });
@@ -232,7 +233,8 @@ describe("a tunnel", () => {
   test("of an unknown protocol is ended by FINs when its session is cut, and destroyed when a peer does not mind", async () => {
     const { client, instance } = await join("chat/1");
     at.holder.end("cut");
-    await Promise.all([client.ended, instance.ended]);
+    expect(await client.ended).toMatch(/\r\n\r\n$/);
+    expect(await instance.ended).toMatch(/\r\n\r\n$/);
     client.socket.end();
     await at.holder.allDone(1);
   });

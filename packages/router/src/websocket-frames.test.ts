@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { array, assert, boolean, constantFrom, integer, nat, oneof, property, record } from "fast-check";
 import { expect, test } from "vitest";
 import { closeFrame, FrameTracker } from "./websocket-frames.ts";
 
@@ -25,12 +25,12 @@ function encode({ opcode, masked, payload, fin }: Frame): Buffer {
   return Buffer.concat([head, Buffer.alloc((masked ? 4 : 0) + payload, 0x88)]);
 }
 
-const frame = fc.record({
+const frame = record({
   // Not 8: no frame follows a Close.
-  opcode: fc.constantFrom(0, 1, 2, 9, 10),
-  masked: fc.boolean(),
-  payload: fc.oneof(fc.integer({ min: 0, max: 140 }), fc.constantFrom(125, 126, 127, 65_535, 65_536, 70_000)),
-  fin: fc.boolean(),
+  opcode: constantFrom(0, 1, 2, 9, 10),
+  masked: boolean(),
+  payload: oneof(integer({ min: 0, max: 140 }), constantFrom(125, 126, 127, 65_535, 65_536, 70_000)),
+  fin: boolean(),
 });
 
 function chunksOf(stream: Buffer, cuts: readonly number[]): Buffer[] {
@@ -39,29 +39,25 @@ function chunksOf(stream: Buffer, cuts: readonly number[]): Buffer[] {
 }
 
 test("any chunking of any frames shows the same boundaries, and none that is none", () => {
-  fc.assert(
-    fc.property(
-      fc.array(frame, { minLength: 1, maxLength: 12 }),
-      fc.array(fc.nat(), { maxLength: 40 }),
-      (frames, cuts) => {
-        const encoded = frames.map(encode);
-        const stream = Buffer.concat(encoded);
-        const ends = new Set<number>();
-        let length = 0;
-        for (const one of encoded) ends.add((length += one.length));
-        const tracker = new FrameTracker();
-        let from = 0;
-        for (const chunk of chunksOf(stream, cuts)) {
-          const told = tracker.feed(chunk);
-          const until = from + chunk.length;
-          const last = Math.max(-1, ...[...ends].filter((end) => end > from && end <= until));
-          expect(told).toBe(last === -1 ? -1 : last - from);
-          expect(tracker.atBoundary).toBe(until === 0 || ends.has(until));
-          from = until;
-        }
-        expect(tracker.closed).toBe(false);
-      },
-    ),
+  assert(
+    property(array(frame, { minLength: 1, maxLength: 12 }), array(nat(), { maxLength: 40 }), (frames, cuts) => {
+      const encoded = frames.map(encode);
+      const stream = Buffer.concat(encoded);
+      const ends = new Set<number>();
+      let length = 0;
+      for (const one of encoded) ends.add((length += one.length));
+      const tracker = new FrameTracker();
+      let from = 0;
+      for (const chunk of chunksOf(stream, cuts)) {
+        const told = tracker.feed(chunk);
+        const until = from + chunk.length;
+        const last = Math.max(-1, ...[...ends].filter((end) => end > from && end <= until));
+        expect(told).toBe(last === -1 ? -1 : last - from);
+        expect(tracker.atBoundary).toBe(until === 0 || ends.has(until));
+        from = until;
+      }
+      expect(tracker.closed).toBe(false);
+    }),
   );
 });
 

@@ -28,8 +28,8 @@ export function addRollback(program: Command, cli: Cli): void {
       cli.action(async (service: string | undefined, options: RollbackOptions) => rollback(cli, service, options)),
     );
   addExamples(command, [
-    ["holdover rollback", "live sessions finish where they are"],
-    ["holdover rollback --to v1 --sessions cut", "those of the bad are cut"],
+    ["holdover rollback", "live sessions finish on it"],
+    ["holdover rollback --to v1 --sessions cut", "live sessions are cut"],
   ]);
 }
 

@@ -6,7 +6,7 @@ import { loadConfig } from "../config/load.ts";
 import { findConfig } from "../config/locate.ts";
 import { addExamples } from "../help-text.ts";
 
-export interface UpOptions {
+interface UpOptions {
   readonly configFile: string;
   readonly detach: boolean;
   readonly json: boolean;
@@ -34,7 +34,7 @@ export function addUp(program: Command, cli: Cli): void {
  * @returns the exit code
  * @throws HoldoverError CONFIG_MISSING, CONFIG_INVALID, and what the host meets on its start
  */
-export async function runUp({ configFile, detach, json }: UpOptions): Promise<number> {
+async function runUp({ configFile, detach, json }: UpOptions): Promise<number> {
   const { config, file, dir, stateDir } = await loadConfig(configFile);
   if (detach) {
     // Only `up` needs the router and the stores: the other commands start without loading them.

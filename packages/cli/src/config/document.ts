@@ -68,7 +68,7 @@ export function parseConfigText(text: string): Parsed {
 }
 
 /** Where an offset into the text stands; line and column count from 1. */
-export function positionAt(lines: LineCounter, offset: number): Position {
+function positionAt(lines: LineCounter, offset: number): Position {
   const { line, col } = lines.linePos(offset);
   return { line: Math.max(1, line), column: Math.max(1, col) };
 }

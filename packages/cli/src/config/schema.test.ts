@@ -3,9 +3,10 @@ import { expect, test } from "vitest";
 import { configSchemaText, knownKeysAt, configSchema } from "./schema.ts";
 import { suggestion } from "./suggestion.ts";
 
-test("schema/holdover.schema.json is what the configuration's rules generate (else run: node scripts/schema.ts)", async () => {
+test("schema/holdover.schema.json is what the configuration's rules generate (else run: node scripts/schema.ts && npm run format)", async () => {
   const file = new URL("../../schema/holdover.schema.json", import.meta.url);
-  expect(await readFile(file, "utf8")).toBe(configSchemaText());
+  // As values: the formatter lays the file out in its own way.
+  expect(JSON.parse(await readFile(file, "utf8"))).toEqual(JSON.parse(configSchemaText()));
 });
 
 test("known keys are those of every branch of a union", () => {

@@ -107,7 +107,9 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
     switch (message.type) {
       case "hello":
         if (message.protocol !== LINK_PROTOCOL) {
-          throw new HoldoverError("LINK_MESSAGE_INVALID", { problem: `protocol ${message.protocol}, not ${LINK_PROTOCOL}` });
+          throw new HoldoverError("LINK_MESSAGE_INVALID", {
+            problem: `protocol ${message.protocol}, not ${LINK_PROTOCOL}`,
+          });
         }
         if (host && host !== from) host.socket.destroy();
         host = from;
@@ -233,7 +235,11 @@ async function listen(server: Server, socketPath: string): Promise<void> {
       server.listen(socketPath, resolve);
     });
   } catch (cause) {
-    throw new HoldoverError("LISTEN_FAILED", { address: socketPath, problem: asHoldoverError(cause).message, setting: "state" }, { cause });
+    throw new HoldoverError(
+      "LISTEN_FAILED",
+      { address: socketPath, problem: asHoldoverError(cause).message, setting: "state" },
+      { cause },
+    );
   } finally {
     process.umask(before);
   }
