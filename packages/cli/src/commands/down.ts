@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { formatDuration, HoldoverError } from "@holdover/core";
 import { Option, type Command } from "commander";
 import type { ApiClient } from "../api-client.ts";
@@ -35,12 +37,15 @@ export function addDown(program: Command, cli: Cli): void {
 }
 
 async function down(cli: Cli, options: DownOptions): Promise<number> {
-  const { api } = await cli.connect();
+  const { api, located } = await cli.connect();
+  const host = await pidIn(join(located.stateDir, "run", "host.pid"));
   await api.shutdown(options.now === true);
   const progress = createProgress(cli.terminal, cli.json);
   return interruptible(cli.terminal, async (signal) => {
     try {
       await untilGone(cli, api, progress, options.timeout, signal);
+      // Control goes first; only when host has let go of its files may the next `up` have them.
+      while (host !== undefined && runs(host) && !signal.aborted) await cli.terminal.pause(POLL_MS, signal);
     } finally {
       progress.done();
     }
@@ -87,5 +92,22 @@ async function untilGone(
       });
     }
     await cli.terminal.pause(POLL_MS, signal);
+  }
+}
+
+async function pidIn(file: string): Promise<number | undefined> {
+  try {
+    return Number.parseInt(await readFile(file, "utf8"), 10) || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function runs(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
   }
 }
