@@ -45,7 +45,7 @@ async function down(cli: Cli, options: DownOptions): Promise<number> {
     try {
       await untilGone(cli, api, progress, options.timeout, signal);
       // Control goes first; only when host has let go of its files may the next `up` have them.
-      while (host !== undefined && runs(host) && !signal.aborted) await cli.terminal.pause(POLL_MS, signal);
+      if (host !== undefined) await untilEnded(cli, host, signal);
     } finally {
       progress.done();
     }
@@ -93,6 +93,10 @@ async function untilGone(
     }
     await cli.terminal.pause(POLL_MS, signal);
   }
+}
+
+async function untilEnded(cli: Cli, pid: number, signal: AbortSignal): Promise<void> {
+  while (runs(pid) && !signal.aborted) await cli.terminal.pause(POLL_MS, signal);
 }
 
 async function pidIn(file: string): Promise<number | undefined> {
