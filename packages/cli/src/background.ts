@@ -31,9 +31,8 @@ export async function startInBackground(configFile: string, stateDir: string): P
       child.once("message", (first: HostMessage) => resolve(first));
       child.once("error", reject);
       child.once("exit", (code, signal) => {
-        reject(
-          new HoldoverError("INTERNAL", { problem: `the host ended (${signal ?? code}); see ${state.logs}/up.log` }),
-        );
+        const how = signal ?? `exit code ${code}`;
+        reject(new HoldoverError("INTERNAL", { problem: `the host ended (${how}); see ${state.logs}/up.log` }));
       });
     });
     if (child.connected) child.disconnect();

@@ -26,8 +26,14 @@ export type ControlMessage =
 const logger = pino({ name: "control", timestamp: pino.stdTimeFunctions.isoTime });
 const log = (event: string, detail: object): void => logger.info(detail, event);
 
-/** Puts the control process together and runs it until its parent goes. */
-async function runControl(state: StateDir): Promise<void> {
+/** How long a change under way and the answers to calls may take at the end, ms; all of it can be cut short. */
+const STOP_MS = 4000;
+
+/**
+ * Puts the control process together and runs it until its parent goes.
+ * @param again not the first under this host
+ */
+async function runControl(state: StateDir, again: boolean): Promise<void> {
   const config = JSON.parse(await readFile(state.config, "utf8")) as ControlConfig;
   const token = (await readFile(state.token, "utf8")).trim();
   const store = openControlStore(state.controlDatabase);
@@ -50,13 +56,12 @@ async function runControl(state: StateDir): Promise<void> {
       kind: "control.started",
       actor: "host",
       reason: `version ${VERSION}`,
-      detail: { pid: process.pid },
+      detail: { pid: process.pid, again },
     },
   ]);
   store.audit.subscribe((entries) => {
     for (const entry of entries) tell({ type: "notice", entry });
   });
-  await control.start(config.services);
   const metrics = createMetrics({
     status: () => control.status(),
     traffic: () => link.dataPlane.traffic(),
@@ -73,6 +78,8 @@ async function runControl(state: StateDir): Promise<void> {
     metrics: () => metrics.text(),
     log: logger,
   });
+  // What else can fail has not by now: an instance that it started would be left behind.
+  await control.start(again ? null : config.services);
   const { url } = await api.listen({ socketPath: state.apiSocket, ...parseAddress(config.api, "api") });
   await writeWhole(state.controlPid, `${process.pid}\n`);
 
@@ -80,13 +87,15 @@ async function runControl(state: StateDir): Promise<void> {
   const stop = async (): Promise<void> => {
     if (stopping) return;
     stopping = true;
+    // Without a parent nobody else would end it, and the next control process waits for its database.
+    systemClock.after(STOP_MS, () => process.exit(1));
     await api.close();
     await control.stop();
     await link.close();
     store.close();
     await rm(state.controlPid, { force: true });
-    process.exitCode = 0;
-    if (process.connected) process.disconnect();
+    // A snapshot or a gate may still be under way; the next control process begins it again.
+    process.exit(0);
   };
   // Without its host there is nothing to control, and the next host brings a control of its own.
   process.once("disconnect", () => void stop());
@@ -96,6 +105,7 @@ async function runControl(state: StateDir): Promise<void> {
   // A terminal sends its signals to the whole group: it is host that decides when control goes.
   process.on("SIGINT", () => {});
   process.on("SIGTERM", () => {});
+  process.on("SIGHUP", () => {});
   tell({ type: "listening", url });
 }
 
@@ -123,14 +133,15 @@ function tell(message: ControlMessage): void {
   if (process.connected) process.send?.(message);
 }
 
-const [stateDir] = process.argv.slice(2);
+const [stateDir, again] = process.argv.slice(2);
 if (stateDir !== undefined) {
-  runControl(stateDirOf(stateDir)).catch((thrown: unknown) => {
+  runControl(stateDirOf(stateDir), again === "again").catch((thrown: unknown) => {
     const error = asHoldoverError(thrown);
     logger.error({ err: thrown, code: error.code }, "control.failed");
-    tell({ type: "failed", error: error.body() });
-    process.exitCode = 1;
+    const failed: ControlMessage = { type: "failed", error: error.body() };
     // Whatever half of it came up would keep the process alive.
-    setImmediate(() => process.exit(1));
+    const exit = (): never => process.exit(1);
+    if (process.send && process.connected) process.send(failed, exit);
+    else exit();
   });
 }

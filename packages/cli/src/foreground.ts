@@ -2,6 +2,8 @@ import { formatDuration, type AuditEntry, type HoldoverConfig } from "@holdover/
 import { startHost, type Addresses, type Host } from "./host-process.ts";
 import { VERSION } from "./version.ts";
 
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 export interface ForegroundOptions {
   readonly config: HoldoverConfig;
   readonly configDir: string;
@@ -14,8 +16,8 @@ export interface ForegroundOptions {
 
 /**
  * Runs a host in this process until a signal or `holdover down` ends it.
- * The first SIGINT or SIGTERM waits for live sessions, the second cuts them, the third leaves instances alone and goes:
- * the next `up` adopts them.
+ * The first SIGINT, SIGTERM or SIGHUP (the terminal was closed) waits for live sessions, the second cuts them, the third
+ * leaves instances alone and goes: the next `up` adopts them. While it starts, the first ends it once it has started.
  * @returns the exit code
  * @throws HoldoverError what the host meets on its start
  */
@@ -28,12 +30,12 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   let host: Host | null = null;
   const onSignal = (): void => {
     signals += 1;
-    // Before it serves there is nothing to wait for.
-    if (!host || signals > 2) process.exit(130);
-    host.close(signals > 1);
+    if (signals > 2 || (!host && signals > 1)) process.exit(130);
+    host?.close(signals > 1);
   };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  // Whoever watches may go, with the terminal or as the end of a pipe: the sessions stay.
+  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners("error").on("error", () => {});
   try {
     host = await startHost({
       config,
@@ -54,12 +56,12 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
         say(`Waiting up to ${formatDuration(config.shutdownGrace)} for ${connections} to end. Ctrl-C again cuts them.`);
       },
     });
+    if (signals > 0) host.close(false);
     await host.closed;
     say("Stopped.");
     return 0;
   } finally {
-    process.off("SIGINT", onSignal);
-    process.off("SIGTERM", onSignal);
+    for (const signal of SIGNALS) process.off(signal, onSignal);
   }
 }
 

@@ -1,9 +1,16 @@
 import { rm } from "node:fs/promises";
-import { resolve } from "node:path";
-import { createProcessPlatform, type ProcessPlatform } from "@holdover/adapters/platforms/process";
+import { join, resolve } from "node:path";
+import { createProcessPlatform, keepLogsBounded, type ProcessPlatform } from "@holdover/adapters/platforms/process";
 import { openHostStore } from "@holdover/adapters/stores/sqlite";
-import { isAlive, type AuditEntry, type HoldoverConfig, type LinkCall } from "@holdover/core";
-import { createRouter, openHostLink, type Router } from "@holdover/router";
+import {
+  asHoldoverError,
+  isAlive,
+  type AuditEntry,
+  type HoldoverConfig,
+  type HoldoverError,
+  type LinkCall,
+} from "@holdover/core";
+import { createRouter, openHostLink, type HostLink, type Router } from "@holdover/router";
 import { pino } from "pino";
 import { parseAddress } from "./address.ts";
 import { keepControl } from "./control-child.ts";
@@ -13,8 +20,8 @@ import { systemClock } from "./system-clock.ts";
 
 /** How long control may take to take in the last events before host goes all the same; they are on disk, ms. */
 const DRAIN_MS = 3000;
-/** How long instances may take to exit after SIGTERM when everything goes down, ms. */
-const STOP_GRACE_MS = 10_000;
+/** How often it is asked whether control has them, ms. */
+const DRAIN_EVERY_MS = 20;
 
 export interface HostOptions {
   readonly config: HoldoverConfig;
@@ -46,7 +53,9 @@ export interface Host {
 
 /**
  * Puts the host process together: router, local platform, and the control process beside it.
- * @throws HoldoverError ALREADY_RUNNING, STORE_CORRUPT, STORE_NEWER, PORT_TAKEN, LISTEN_FAILED
+ * Where it fails, all that it began has ended again; instances of an earlier host, which it found running, run on.
+ * @throws HoldoverError ALREADY_RUNNING, STORE_CORRUPT, STORE_NEWER, PORT_TAKEN, LISTEN_FAILED, CONTROL_NOT_UP, and what
+ * control meets on its start
  */
 export async function startHost(options: HostOptions): Promise<Host> {
   const { config } = options;
@@ -58,11 +67,16 @@ export async function startHost(options: HostOptions): Promise<Host> {
     pino.destination({ dest: `${state.logs}/host.log`, mode: 0o600, sync: true }),
   );
   const log = (event: string, detail: object): void => logger.info(detail, event);
+  // No instance gets less time to exit than its service was promised.
+  const stopGraceMs = Math.max(...Object.values(config.services).map((service) => service.stopGrace));
   const undo: (() => unknown)[] = [() => store.close()];
+  const stopRotation = keepLogsBounded(() => logsOf(state), systemClock, log);
+  undo.push(stopRotation);
   try {
     const platform = createProcessPlatform({ stateDir: state.dir, clock: systemClock, log });
     undo.push(() => platform.close());
     await platform.adopt();
+    if (!(platform.instances() ?? []).some(isAlive)) undo.push(() => platform.stopAll(stopGraceMs));
 
     let changed = (): void => {};
     const router = await createRouter({
@@ -80,7 +94,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       log,
     });
     undo.push(() => router.close());
-    await loseTheDead(router, platform);
+    await loseTheUnknown(router, platform);
     const { host, port } = parseAddress(config.listen, "listen");
     const bound = await router.listen(host, port);
     const listen = `http://${bound.host.includes(":") ? `[${bound.host}]` : bound.host}:${bound.port}`;
@@ -114,15 +128,16 @@ export async function startHost(options: HostOptions): Promise<Host> {
       link.countsChanged();
       if (router.closing() && router.openCount() === 0) closing.resolve();
     };
-    const dead = new Set<string>();
-    platform.subscribe(() => {
-      for (const instance of platform.instances() ?? []) {
-        if (isAlive(instance) || dead.has(instance.id)) continue;
-        dead.add(instance.id);
-        void router.lose(instance.id);
-      }
+    let dead = new Set<string>();
+    const look = (): void => {
+      const ended = (platform.instances() ?? []).filter((one) => !isAlive(one)).map((one) => one.id);
+      for (const id of ended) if (!dead.has(id)) void router.lose(id);
+      dead = new Set(ended);
       link.instancesChanged();
-    });
+    };
+    platform.subscribe(look);
+    // What died since it was adopted has told nobody.
+    look();
 
     const control = await keepControl(state, systemClock, options.onNotice, log);
     undo.push(() => control.stop());
@@ -132,22 +147,45 @@ export async function startHost(options: HostOptions): Promise<Host> {
     await writeWhole(state.addresses, `${JSON.stringify(addresses)}\n`);
     options.onReady(addresses);
 
-    const closed = closing.promise.then(async () => {
-      await router.close();
-      await platform.stopAll(STOP_GRACE_MS);
-      link.instancesChanged();
-      await drained(link);
-      await control.stop();
-      link.close();
-      await platform.close();
-      store.close();
-      await removeRunFiles(state);
-    });
+    const closed = closing.promise.then(() =>
+      each(
+        [
+          () => router.close(),
+          () => platform.stopAll(stopGraceMs),
+          () => drained(link),
+          () => control.stop(),
+          () => link.close(),
+          () => platform.close(),
+          () => store.close(),
+          () => stopRotation(),
+          () => removeRunFiles(state),
+        ],
+        log,
+      ),
+    );
     return { close: (now) => startClosing(now ? "cut" : "finish"), closed };
   } catch (thrown) {
-    for (const step of undo.toReversed()) await step();
+    await each(undo.toReversed(), log).catch(() => {});
     throw thrown;
   }
+}
+
+/**
+ * Takes each step, in order, whatever becomes of the others: a full disk must not leave instances or control behind.
+ * @throws HoldoverError the first of what the steps threw
+ */
+async function each(steps: readonly (() => unknown)[], log: (event: string, detail: object) => void): Promise<void> {
+  const failures: HoldoverError[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (thrown) {
+      const failure = asHoldoverError(thrown);
+      log("shutdown.failed", { problem: failure.message });
+      failures.push(failure);
+    }
+  }
+  if (failures[0]) throw failures[0];
 }
 
 async function handle(
@@ -173,8 +211,8 @@ async function handle(
   }
 }
 
-/** What died while no host ran is lost now: nobody else saw it. */
-async function loseTheDead(router: Router, platform: ProcessPlatform): Promise<void> {
+/** What the table or a pin names and the platform does not find alive died while no host ran: nobody else saw it. */
+async function loseTheUnknown(router: Router, platform: ProcessPlatform): Promise<void> {
   const alive = new Set((platform.instances() ?? []).filter(isAlive).map((instance) => instance.id));
   const listed = router.table().services.flatMap((s) => s.releases.flatMap((r) => r.instances.map((one) => one.id)));
   for (const instance of new Set([...listed, ...router.counts().keys()])) {
@@ -182,12 +220,18 @@ async function loseTheDead(router: Router, platform: ProcessPlatform): Promise<v
   }
 }
 
-async function drained(link: { drained(): Promise<boolean>; countsChanged(): void }): Promise<void> {
-  const until = Date.now() + DRAIN_MS;
+/** Waits until control has the last instances and events. */
+async function drained(link: HostLink): Promise<void> {
+  const untilMs = systemClock.now() + DRAIN_MS;
+  link.instancesChanged();
   link.countsChanged();
-  while (!(await link.drained()) && Date.now() < until) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
+  while (!(await link.drained()) && systemClock.now() < untilMs) {
+    await new Promise((resolve) => setTimeout(resolve, DRAIN_EVERY_MS));
   }
+}
+
+function logsOf(state: StateDir): string[] {
+  return ["host.log", "control.log", "up.log"].map((name) => join(state.logs, name));
 }
 
 function controlConfig({ config, configDir }: HostOptions): ControlConfig {

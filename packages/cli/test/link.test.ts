@@ -6,12 +6,14 @@ import { openControlLink, type ControlLink } from "@holdover/adapters/dataplanes
 import {
   encodeMessage,
   HoldoverError,
+  type Clock,
   type Instance,
   type LinkCall,
   type RoutingTable,
   type SessionEvent,
 } from "@holdover/core";
 import { openHostLink, type HostLink } from "@holdover/router";
+import { ManualClock } from "@holdover/testkit/manual-clock";
 import { MemoryPinStore } from "@holdover/testkit/memory-pin-store";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { systemClock } from "../src/system-clock.ts";
@@ -30,8 +32,8 @@ afterEach(async () => {
   await rm(dir, { recursive: true });
 });
 
-async function openControl(): Promise<ControlLink> {
-  const link = await openControlLink({ socketPath, clock: systemClock, log: () => {} });
+async function openControl(clock: Clock = systemClock): Promise<ControlLink> {
+  const link = await openControlLink({ socketPath, clock, log: () => {} });
   closing.push(() => link.close());
   return link;
 }
@@ -167,6 +169,45 @@ describe("the control link", () => {
     await endSession(host.pins, "d");
     host.link.countsChanged();
     await vi.waitFor(() => expect(seen).toHaveLength(3), { timeout: 5000 });
+  });
+
+  test("session events that come before anybody listens are kept by the host until somebody does", async () => {
+    const host = openHost();
+    await endSession(host.pins, "a");
+    const control = await openControl();
+    await vi.waitFor(() => expect(control.dataPlane.counts()).not.toBeNull());
+    // The answer to a call comes after the events that were sent before it.
+    await control.dataPlane.apply(table);
+    expect(await host.link.drained()).toBe(false);
+    const seen: SessionEvent[] = [];
+    control.dataPlane.onEvents(async (_, events) => void seen.push(...events));
+    await vi.waitFor(async () => expect(await host.link.drained()).toBe(true));
+    expect(seen).toHaveLength(1);
+  });
+
+  test("a host that does not answer is taken for out of reach: all calls to it fail, and what it told is not known", async () => {
+    const clock = new ManualClock();
+    const control = await openControl(clock);
+    const host = openHost();
+    await vi.waitFor(() => expect(control.linked()).toBe(true));
+    host.answer = () => new Promise(() => {});
+    const calls = [control.dataPlane.release("rooms-v1-1"), control.platform.stop("rooms-v1-1", 1)];
+    await vi.waitFor(() => expect(host.calls).toHaveLength(2));
+    const results = Promise.allSettled(calls);
+    await clock.advance(10_000);
+    expect(await results).toMatchObject(calls.map(() => ({ status: "rejected", reason: { code: "LINK_DOWN" } })));
+    // It connects again by itself, and is heard again.
+    await vi.waitFor(() => expect(control.dataPlane.counts()).not.toBeNull());
+  });
+
+  test("closing it does not wait for somebody who connected and never said who it is", async () => {
+    const control = await openControl();
+    const socket = createConnection(socketPath);
+    const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    socket.on("error", () => {}).resume();
+    await new Promise<void>((resolve) => socket.once("connect", resolve));
+    await control.close();
+    await expect(closed).resolves.toBeUndefined();
   });
 
   test("garbage, a wrong protocol and an endless line close that link and nothing else", async () => {

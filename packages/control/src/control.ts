@@ -1,7 +1,7 @@
 import {
   asHoldoverError,
-  cutover,
   currentRelease,
+  cutover,
   expiring,
   HoldoverError,
   isAlive,
@@ -12,12 +12,8 @@ import {
   REPLAN_EVERY_MS,
   retained,
   retired,
-  routedServices,
-  serviceDefinition,
-  starting,
   transition,
   withRelease,
-  type AuditDraft,
   type AuditLog,
   type Clock,
   type DataPlane,
@@ -26,22 +22,27 @@ import {
   type Platform,
   type ReleaseRecord,
   type ReleaseStore,
-  type RoutingTable,
   type ServiceDefinition,
   type ServiceRecord,
-  type SessionEvent,
   type SessionHistory,
   type SessionQuery,
 } from "@holdover/core";
 import type { DeployRequest, InstanceView, ReleaseView, RollbackRequest, StatusView } from "./api/views.ts";
 import type { Builds } from "./builds.ts";
 import { Executor } from "./executor.ts";
+import { newRelease, readDefinition, refuseSecondDeploy, refuseSharedAddress, withoutOldest } from "./new-release.ts";
 import type { Operations } from "./operations.ts";
 import { Records, type Cause } from "./records.ts";
+import { Routing } from "./routing.ts";
+import { auditOf } from "./session-audit.ts";
 import { instanceView, releaseView, serviceView, type Known } from "./status.ts";
 
 /** What an operator's word to retire leaves to sessions, ms, where the policy has no grace of its own. */
 const DEFAULT_GRACE_MS = 30_000;
+/** Changes by word that may wait for their turn; one more is refused. */
+const MOST_WAITING = 100;
+/** How far back the audit log is searched for what the control process before has noted of a shutdown. */
+const NOTED_WITHIN = 1000;
 
 export interface ControlOptions {
   readonly releases: ReleaseStore;
@@ -56,6 +57,16 @@ export interface ControlOptions {
   readonly log: (event: string, detail: Record<string, unknown>) => void;
 }
 
+/** What a change by word comes to. */
+interface Change {
+  readonly next: ServiceRecord;
+  /** States on the way there that are audited but never in force. */
+  readonly through?: readonly ServiceRecord[];
+  /** The release that is answered with. */
+  readonly release: string;
+  readonly reason: string;
+}
+
 /**
  * The control plane: observe, plan, execute, over and over. It keeps nothing that is not stored, so that one that was
  * killed in the middle of a deploy goes on with it when it is started again.
@@ -65,36 +76,42 @@ export class Control implements Operations {
   readonly #records: Records;
   readonly #executor: Executor;
   readonly #startedAtMs: number;
+  readonly #routing: Routing;
   /** Changes run one after the other. */
   #last: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
   #stepWanted = false;
   #stopped = false;
   #cancelTimer: () => void = () => {};
   readonly #unsubscribe: (() => void)[] = [];
-  /** The table in force, or on its way there; null until this process has issued one. */
-  #table: RoutingTable | null = null;
+  /** Who asked for the shutdown; null for a signal, of which nobody told. */
+  #closingCause: Cause | null = null;
   #closingNoted = false;
 
   constructor(options: ControlOptions) {
     this.#options = options;
     this.#startedAtMs = options.clock.now();
     this.#records = new Records(options.releases);
+    this.#routing = new Routing({ ...options, records: this.#records });
     this.#executor = new Executor({
+      ...options,
       records: this.#records,
-      platform: options.platform,
-      dataPlane: options.dataPlane,
-      builds: options.builds,
-      clock: options.clock,
-      exclusive: (change) => this.#exclusive(change),
-      log: options.log,
+      // What ends in the background after the stop is dropped: the next control process does it again.
+      exclusive: (change) => this.#exclusive(async () => (this.#stopped ? undefined : change())),
     });
   }
 
-  /** Reads what is stored, takes in the declared services, and begins. */
-  async start(declared: Readonly<Record<string, ServiceDefinition>>): Promise<void> {
-    const { platform, dataPlane, history } = this.#options;
+  /**
+   * Reads what is stored and begins.
+   * @param declared the services of holdover.yaml; null when control starts again under the same host: what was deployed
+   * meanwhile is newer than what that host has read
+   * @throws HoldoverError CONFIG_INVALID, DIRECTORY_MISSING, COMMAND_MISSING, STORE_FAILED
+   */
+  async start(declared: Readonly<Record<string, ServiceDefinition>> | null): Promise<void> {
+    const { platform, dataPlane, history, audit } = this.#options;
     await this.#records.load();
-    await this.#declare(declared);
+    if (declared) await this.#declare(declared);
+    else this.#closingNoted = (await audit.tail(NOTED_WITHIN)).findLast(isMilestone)?.kind === "host.closing";
     this.#unsubscribe.push(
       platform.subscribe(() => this.#wake()),
       dataPlane.subscribe(() => this.#wake()),
@@ -105,12 +122,12 @@ export class Control implements Operations {
     this.#keepTime();
   }
 
+  /** Waits for the change under way. What runs in the background is left: it is done again by the next control process. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelTimer();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     await this.#last;
-    await this.#executor.settled();
   }
 
   status(): StatusView {
@@ -137,69 +154,71 @@ export class Control implements Operations {
   }
 
   deploy(serviceName: string, request: DeployRequest, actor: string): Promise<ReleaseView> {
-    return this.#operation(serviceName, request.release, async () => {
-      const definition = request.definition === undefined ? null : readDefinition(serviceName, request.definition);
-      const service =
-        this.#records.find(serviceName) ?? (definition && { name: serviceName, definition, releases: [] });
-      if (!service) return void this.#records.service(serviceName);
+    return this.#operation(serviceName, actor, async () => {
+      const given = request.definition === undefined ? null : readDefinition(serviceName, request.definition);
+      const known = this.#records.find(serviceName);
+      const service = known ?? (given ? { name: serviceName, definition: given, releases: [] } : null);
+      if (!service) throw this.#records.unknown(serviceName);
       refuseSecondDeploy(service);
-      if (request.then.then === "ramp" && !currentRelease(service)) {
-        const problem = `Service ${serviceName} has no current release that the rest of the sessions could go to.`;
-        throw new HoldoverError("REQUEST_INVALID", { problem });
-      }
-      const release = await this.#newRelease(
-        { ...service, definition: definition ?? service.definition },
-        request,
-        actor,
-      );
-      const reason = `deploy of ${release.dir}`;
-      await this.#save(withRelease(service, release), actor, reason);
+      if (request.then.then === "ramp") mustHaveCurrent(service);
+      const definition = given ?? service.definition;
+      refuseSharedAddress(serviceName, definition, this.#records.services());
+      const release = await this.#newRelease({ ...service, definition }, request, actor);
+      const next = withoutOldest(withRelease(service, release), this.#known().instances ?? []);
+      return { next, release: release.id, reason: `deploy of ${release.dir}` };
     });
   }
 
   promote(serviceName: string, releaseId: string, actor: string): Promise<ReleaseView> {
-    return this.#operation(serviceName, releaseId, async () => {
+    return this.#operation(serviceName, actor, async () => {
       const service = this.#records.service(serviceName);
       const next = cutover(service, releaseId, this.#now());
       this.#mustBeWarm(service, releaseId);
-      await this.#save(next, actor, `${releaseId} was promoted`);
+      return { next, release: releaseId, reason: `${releaseId} was promoted` };
     });
   }
 
   ramp(serviceName: string, releaseId: string, percent: number, actor: string): Promise<ReleaseView> {
-    return this.#operation(serviceName, releaseId, async () => {
+    return this.#operation(serviceName, actor, async () => {
       const service = this.#records.service(serviceName);
       const release = transition(releaseOf(service, releaseId), ramping(this.#now(), percent));
+      mustHaveCurrent(service);
       this.#mustBeWarm(service, releaseId);
-      await this.#save(withRelease(service, release), actor, `${releaseId} takes ${percent}% of the new sessions`);
+      const next = withRelease(service, release);
+      return { next, release: releaseId, reason: `${releaseId} takes ${percent}% of the new sessions` };
     });
   }
 
-  async rollback(serviceName: string, request: RollbackRequest, actor: string): Promise<ReleaseView> {
-    const service = this.#records.service(serviceName);
-    const to = request.to ?? previousRelease(service)?.id;
-    if (to === undefined) throw new HoldoverError("NO_PREVIOUS_RELEASE", { service: serviceName });
-    return this.#operation(serviceName, to, async () => {
+  rollback(serviceName: string, request: RollbackRequest, actor: string): Promise<ReleaseView> {
+    return this.#operation(serviceName, actor, async () => {
       const nowMs = this.#now();
-      const before = this.#records.service(serviceName);
-      const left = currentRelease(before)?.id;
-      const next = cutover(before, to, nowMs);
-      this.#mustBeWarm(before, to);
-      const cut = request.sessions === "cut" && left !== undefined && left !== to;
-      const after = cut ? withRelease(next, transition(releaseOf(next, left), expiring(nowMs, nowMs))) : next;
-      await this.#save(after, actor, `rollback to ${to}${cut ? `, cutting the sessions of ${left}` : ""}`);
+      const service = this.#records.service(serviceName);
+      const to = request.to ?? previousRelease(service)?.id;
+      if (to === undefined) throw new HoldoverError("NO_PREVIOUS_RELEASE", { service: serviceName });
+      const left = currentRelease(service)?.id;
+      const next = cutover(service, to, nowMs);
+      this.#mustBeWarm(service, to);
+      if (request.sessions !== "cut" || left === undefined) return { next, release: to, reason: `rollback to ${to}` };
+      return {
+        next: withRelease(next, transition(releaseOf(next, left), expiring(nowMs, nowMs))),
+        through: [next],
+        release: to,
+        reason: `rollback to ${to}, cutting the sessions of ${left}`,
+      };
     });
   }
 
   retire(serviceName: string, releaseId: string, now: boolean, actor: string): Promise<ReleaseView> {
-    return this.#operation(serviceName, releaseId, async () => {
+    return this.#operation(serviceName, actor, async () => {
       const service = this.#records.service(serviceName);
-      const release = retire(service, releaseOf(service, releaseId), now, this.#now());
-      await this.#save(
-        withRelease(service, release),
-        actor,
-        now ? "retired by word, cutting what is live" : "retired by word",
-      );
+      const states = retire(service, releaseOf(service, releaseId), now, this.#now());
+      const steps = states.map((release) => withRelease(service, release));
+      return {
+        next: steps.at(-1) ?? service,
+        through: steps.slice(0, -1),
+        release: releaseId,
+        reason: now ? "retired by word, cutting what is live" : "retired by word",
+      };
     });
   }
 
@@ -237,92 +256,88 @@ export class Control implements Operations {
   }
 
   async shutdown(now: boolean, actor: string): Promise<void> {
-    const { audit, dataPlane } = this.#options;
     await this.#exclusive(async () => {
-      const reason = now ? "down, cutting what is live" : "down";
-      await audit.append([{ ...this.#cause(actor, reason), kind: "host.closing" }]);
-      this.#closingNoted = true;
-      await dataPlane.shutdown(now);
+      // First: an entry of what did not happen could not be taken back.
+      await this.#options.dataPlane.shutdown(now);
+      this.#closingCause = this.#cause(actor, now ? "down, cutting what is live" : "down");
+      this.#closingNoted = false;
+      // It goes on all the same, and the entry is tried again with each step.
+      await this.#noteClosing().catch((thrown: unknown) => this.#failedStep(thrown));
     });
   }
 
   /** Why nothing can be changed now; null when it can. */
   notReady(): string | null {
-    if (!this.#options.linked()) return "the host is not linked yet";
-    if (this.#options.dataPlane.tableInForce() === null) return "the router has not told which table it follows";
-    return this.#table === null ? "the first routing table is not issued yet" : null;
+    return this.#routing.obstacle() ?? (this.#routing.hasIssued() ? null : "the first routing table is not issued yet");
   }
 
   async #declare(declared: Readonly<Record<string, ServiceDefinition>>): Promise<void> {
     for (const [name, definition] of Object.entries(declared)) {
       const known = this.#records.find(name);
-      const service: ServiceRecord = known ? { ...known, definition } : { name, definition, releases: [] };
-      if (known && JSON.stringify(known.definition) === JSON.stringify(definition)) continue;
-      await this.#save(service, "control", "declared in holdover.yaml");
-      if (service.releases.length > 0 || definition.dir === undefined) continue;
-      const request: DeployRequest = {
-        release: definition.release ?? "v1",
-        dir: definition.dir,
-        then: { then: "promote" },
-      };
-      const release = await this.#newRelease(service, request, "control");
-      await this.#save(withRelease(service, release), "control", "the first release, from holdover.yaml");
+      // One that is declared too may be about to give its address up; the file as a whole has been checked.
+      const others = this.#records.services().filter((service) => !Object.hasOwn(declared, service.name));
+      refuseSharedAddress(name, definition, others);
+      const service: ServiceRecord = { name, releases: [], ...known, definition };
+      const cause = this.#cause("control", "declared in holdover.yaml");
+      if (service.releases.length === 0 && definition.dir !== undefined) {
+        const request: DeployRequest = {
+          release: definition.release ?? "v1",
+          dir: definition.dir,
+          then: { then: "promote" },
+        };
+        const release = await this.#newRelease(service, request, "control");
+        await this.#records.save(withRelease(service, release), cause);
+      } else if (!known || JSON.stringify(known.definition) !== JSON.stringify(definition)) {
+        await this.#records.save(service, cause);
+      }
+    }
+    for (const { name } of this.#records.services()) {
+      if (!Object.hasOwn(declared, name)) this.#options.log("service.undeclared", { service: name });
     }
   }
 
-  /** A change by word: stored and in force when it resolves. */
-  async #operation(service: string, release: string, change: () => Promise<void>): Promise<ReleaseView> {
-    await this.#exclusive(async () => {
-      await change();
-      await this.#publish();
-    });
+  /**
+   * A change by word: stored, and in force where it changes the table, when it resolves. One that cannot be put in
+   * force now is refused before it is stored.
+   * @throws HoldoverError HOST_CLOSING, LINK_DOWN, CONTROL_BUSY, STORE_FAILED: nothing has changed; NOT_IN_FORCE: it has
+   */
+  async #operation(service: string, actor: string, decide: () => Promise<Change>): Promise<ReleaseView> {
+    if (this.#waiting >= MOST_WAITING) {
+      throw new HoldoverError("CONTROL_BUSY", { problem: `${MOST_WAITING} changes wait for their turn` });
+    }
+    this.#waiting += 1;
+    const release = await this.#exclusive(async () => {
+      if (this.#stopped) throw new HoldoverError("CONTROL_BUSY", { problem: "it is about to end" });
+      if (this.#options.dataPlane.closing()) throw new HoldoverError("HOST_CLOSING");
+      const { next, through, release, reason } = await decide();
+      const routed = this.#routing.changesWith(next);
+      if (routed && this.#routing.obstacle() !== null) throw new HoldoverError("LINK_DOWN");
+      await this.#records.save(next, this.#cause(actor, reason), through);
+      if (routed) await this.#putInForce();
+      return release;
+    }).finally(() => (this.#waiting -= 1));
     this.#wake();
     return this.release(service, release);
   }
 
-  /** @throws HoldoverError RELEASE_EXISTS, DIRECTORY_MISSING, COMMAND_MISSING */
-  async #newRelease(service: ServiceRecord, request: DeployRequest, actor: string): Promise<ReleaseRecord> {
-    const { builds } = this.#options;
-    const before = service.releases.find((release) => release.id === request.release);
-    const nowMs = this.#now();
-    const dir = request.dir ?? service.definition.dir;
-    const again = before?.state.name === "retired" && before.snapshot !== null && request.dir === undefined;
-    if (before && before.state.name !== "retired" && before.state.name !== "failed") {
-      throw new HoldoverError("RELEASE_EXISTS", {
-        service: service.name,
-        release: before.id,
-        state: before.state.name,
-      });
+  /** @throws HoldoverError NOT_IN_FORCE */
+  async #putInForce(): Promise<void> {
+    try {
+      await this.#routing.publish();
+    } catch (cause) {
+      throw new HoldoverError("NOT_IN_FORCE", { problem: asHoldoverError(cause).message }, { cause });
+    } finally {
+      this.#wake();
     }
-    if (again) {
-      return {
-        ...transition(before, starting(nowMs)),
-        intent: request.then,
-        gatePassed: false,
-        deployedBy: actor,
-        createdAtMs: nowMs,
-      };
-    }
-    if (dir === undefined) throw new HoldoverError("DIRECTORY_MISSING", { dir: "(none named)" });
-    await builds.check(service.name, service.definition.command, dir);
-    return {
-      id: request.release,
-      state: starting(nowMs),
-      definition: service.definition,
-      dir,
-      snapshot: null,
-      // A release that once ran must come back as it was; one that failed may have been mended.
-      digest: before?.state.name === "retired" ? before.digest : null,
-      intent: request.then,
-      gatePassed: false,
-      deployedBy: actor,
-      createdAtMs: nowMs,
-      currentAtMs: before?.currentAtMs ?? 0,
-      nextOrdinal: before?.nextOrdinal ?? 1,
-    };
   }
 
-  /** @throws HoldoverError RELEASE_COLD */
+  #newRelease(service: ServiceRecord, request: DeployRequest, actor: string): Promise<ReleaseRecord> {
+    const { nowMs, instances } = this.#known();
+    const { builds } = this.#options;
+    return newRelease({ service, request, actor, nowMs, instances: instances ?? [], builds });
+  }
+
+  /** @throws HoldoverError RELEASE_COLD, LINK_DOWN */
   #mustBeWarm(service: ServiceRecord, releaseId: string): void {
     const { instances } = this.#known();
     if (instances === null) throw new HoldoverError("LINK_DOWN");
@@ -333,33 +348,26 @@ export class Control implements Operations {
   }
 
   async #step(): Promise<void> {
-    const { dataPlane, audit } = this.#options;
+    const { dataPlane } = this.#options;
     const nowMs = this.#now();
-    if (dataPlane.closing() && !this.#closingNoted) {
-      await audit.append([{ ...this.#cause("operator", "a signal to the host"), kind: "host.closing" }]);
-      this.#closingNoted = true;
-    }
+    const closing = dataPlane.closing();
+    await this.#noteClosing();
     const { instances, sessions } = this.#known();
     if (instances) await this.#records.sawInstances(instances, nowMs);
-    const observed = { nowMs, services: this.#records.services(), instances, sessions, closing: dataPlane.closing() };
-    for (const action of plan(observed)) await this.#executor.run(action);
-    await this.#publish();
+    for (const action of plan({ nowMs, services: this.#records.services(), instances, sessions, closing })) {
+      // One call that fails for want of the host is enough: each of hundreds may take seconds to fail.
+      if (!(await this.#executor.run(action))) return;
+    }
+    if (this.#routing.obstacle() === null && !closing) await this.#routing.publish();
   }
 
-  /** Brings the table up to what is true now, and into force. */
-  async #publish(): Promise<void> {
-    const { platform, dataPlane, linked } = this.#options;
-    const instances = platform.instances();
-    const inForce = dataPlane.tableInForce();
-    // Without the platform's word an instance could be left out of the table that is alive, and its sessions with it.
-    if (!linked() || instances === null || inForce === null || dataPlane.closing()) return;
-    const services = routedServices(this.#records.services(), instances, this.#now());
-    if (JSON.stringify(services) !== JSON.stringify(this.#table?.services)) {
-      const number = Math.max(this.#records.tableNumber(), inForce) + 1;
-      await this.#records.issueTable(number, this.#cause("control", "releases or instances changed"));
-      this.#table = { number, services };
-    }
-    if (this.#table && inForce !== this.#table.number) await dataPlane.apply(this.#table);
+  async #noteClosing(): Promise<void> {
+    const { audit, dataPlane } = this.#options;
+    if (this.#closingNoted || (!dataPlane.closing() && this.#closingCause === null)) return;
+    const cause = this.#closingCause ?? this.#cause("operator", "a signal to the host");
+    await audit.append([{ ...cause, kind: "host.closing" }]);
+    this.#closingNoted = true;
+    this.#closingCause = null;
   }
 
   #known(): Known {
@@ -374,9 +382,11 @@ export class Control implements Operations {
     void this.#exclusive(async () => {
       this.#stepWanted = false;
       if (!this.#stopped) await this.#step();
-    }).catch((thrown: unknown) => {
-      this.#options.log("step.failed", { problem: asHoldoverError(thrown).message });
-    });
+    }).catch((thrown: unknown) => this.#failedStep(thrown));
+  }
+
+  #failedStep(thrown: unknown): void {
+    this.#options.log("step.failed", { problem: asHoldoverError(thrown).message });
   }
 
   #keepTime(): void {
@@ -390,10 +400,6 @@ export class Control implements Operations {
     return result;
   }
 
-  #save(service: ServiceRecord, actor: string, reason: string): Promise<void> {
-    return this.#records.save(service, this.#cause(actor, reason));
-  }
-
   #cause(actor: string, reason: string): Cause {
     return { atMs: this.#now(), actor, reason };
   }
@@ -403,8 +409,23 @@ export class Control implements Operations {
   }
 }
 
-/** @throws HoldoverError RELEASE_IS_CURRENT, RELEASE_TRANSITION */
-function retire(service: ServiceRecord, release: ReleaseRecord, now: boolean, nowMs: number): ReleaseRecord {
+/** Whether an entry tells of a new host or of the end of one. */
+function isMilestone({ kind, detail }: { kind: string; detail?: Readonly<Record<string, unknown>> }): boolean {
+  return kind === "host.closing" || (kind === "control.started" && detail?.["again"] !== true);
+}
+
+/** @throws HoldoverError REQUEST_INVALID */
+function mustHaveCurrent(service: ServiceRecord): void {
+  if (currentRelease(service)) return;
+  const problem = `Service ${service.name} has no current release that the rest of the sessions could go to.`;
+  throw new HoldoverError("REQUEST_INVALID", { problem });
+}
+
+/**
+ * The states that a release goes through when it is retired by word.
+ * @throws HoldoverError RELEASE_IS_CURRENT, RELEASE_TRANSITION
+ */
+function retire(service: ServiceRecord, release: ReleaseRecord, now: boolean, nowMs: number): ReleaseRecord[] {
   const policy = service.definition.retention;
   const graceMs = now ? 0 : policy.policy === "fixed" ? policy.grace : DEFAULT_GRACE_MS;
   switch (release.state.name) {
@@ -414,70 +435,17 @@ function retire(service: ServiceRecord, release: ReleaseRecord, now: boolean, no
     case "ready":
     case "retired":
     case "failed":
-      return transition(release, retired(nowMs));
-    case "ramping":
-      return transition(transition(release, retained(nowMs)), expiring(nowMs, nowMs + graceMs));
+      return [transition(release, retired(nowMs))];
+    case "ramping": {
+      const kept = transition(release, retained(nowMs));
+      return [kept, transition(kept, expiring(nowMs, nowMs + graceMs))];
+    }
     case "retained":
-      return transition(release, expiring(nowMs, nowMs + graceMs));
-    case "expiring":
+      return [transition(release, expiring(nowMs, nowMs + graceMs))];
+    case "expiring": {
       // Only ever shorter: a grace that was promised shorter is not made longer by asking again.
-      return {
-        ...release,
-        state: expiring(release.state.sinceMs, Math.min(release.state.graceUntilMs, nowMs + graceMs)),
-      };
-  }
-}
-
-/** @throws HoldoverError DEPLOY_IN_PROGRESS */
-function refuseSecondDeploy(service: ServiceRecord): void {
-  const under = service.releases.find(
-    ({ state, intent }) =>
-      state.name === "starting" || state.name === "ramping" || (state.name === "ready" && intent.then !== "wait"),
-  );
-  if (!under) return;
-  throw new HoldoverError("DEPLOY_IN_PROGRESS", { service: service.name, release: under.id, state: under.state.name });
-}
-
-/** @throws HoldoverError CONFIG_INVALID */
-function readDefinition(service: string, input: unknown): ServiceDefinition {
-  const result = serviceDefinition.safeParse(input);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new HoldoverError("CONFIG_INVALID", {
-    where: ["services", service, ...(issue?.path ?? [])].join("."),
-    problem: issue?.message ?? "it cannot be read",
-    remedy: "Correct it in holdover.yaml and deploy again.",
-  });
-}
-
-/** The entries that a session's event leaves: none where a session ended by itself; those are in the history. */
-function auditOf(event: SessionEvent): AuditDraft[] {
-  const pin = event.kind === "ended" ? event.session : event.pin;
-  const draft = (kind: string, reason: string, detail: Record<string, string | number>): AuditDraft => ({
-    atMs: event.atMs,
-    kind: `session.${kind}`,
-    actor: "router",
-    reason,
-    service: pin.service,
-    release: pin.release,
-    instance: pin.instance,
-    session: pin.key,
-    detail: { fence: pin.fence, ...detail },
-  });
-  switch (event.kind) {
-    case "disrupted":
-      return [draft("disrupted", "its instance died", { connections: event.connections })];
-    case "placed-anew":
-      return [draft("placed-anew", "somebody came back to it", { from: event.from })];
-    case "ended": {
-      const { reason, connectionsClosed } = event.session;
-      if (reason === "hangup" || reason === "expired") return [];
-      const why = {
-        moved: "its release is expiring",
-        cut: "ended by force",
-        lost: "nobody came back after its instance died",
-      };
-      return [draft(reason, why[reason], { connectionsClosed })];
+      const graceUntilMs = Math.min(release.state.graceUntilMs, nowMs + graceMs);
+      return [{ ...release, state: expiring(release.state.sinceMs, graceUntilMs) }];
     }
   }
 }

@@ -18,6 +18,7 @@ import {
   type ServiceRecord,
 } from "@holdover/core";
 import type { Builds } from "./builds.ts";
+import { isSameDeploy } from "./new-release.ts";
 import type { Records } from "./records.ts";
 
 /** Lines of a log that a failed release carries. */
@@ -32,46 +33,46 @@ export interface ExecutorOptions {
   readonly builds: Builds;
   readonly clock: Clock;
   /** Runs a change when no other runs: what takes long happens outside and only its result comes in here. */
-  readonly exclusive: <T>(change: () => Promise<T>) => Promise<T>;
+  readonly exclusive: (change: () => Promise<void>) => Promise<void>;
   readonly log: (event: string, detail: Record<string, unknown>) => void;
 }
 
 /** Takes the steps of a plan. A step that is under way is not taken twice; one that fails is planned again. */
 export class Executor {
   readonly #options: ExecutorOptions;
-  readonly #underWay = new Map<string, Promise<void>>();
+  /** Releases whose snapshot or gate is under way: one thing at a time each, so that none works on what another removes. */
+  readonly #underWay = new Set<string>();
   readonly #refusedUntilMs = new Map<string, number>();
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
   }
 
-  /** Takes one step; what takes long goes on in the background. */
-  async run(action: Action): Promise<void> {
+  /**
+   * Takes one step; what takes long goes on in the background.
+   * @returns false where the host is out of reach
+   */
+  async run(action: Action): Promise<boolean> {
     try {
       await this.#run(action);
+      return true;
     } catch (thrown) {
-      this.#failedStep(action, thrown);
+      return this.#failedStep(action, thrown) !== "LINK_DOWN";
     }
-  }
-
-  /** Waits for what still runs in the background. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#underWay.values());
   }
 
   #run(action: Action): Promise<void> | void {
     switch (action.do) {
       case "snapshot":
-        return this.#background(action, () => this.#snapshot(action.service, action.release));
+        return this.#background(action, (release) => this.#snapshot(action.service, release));
       case "gate":
-        return this.#background(action, () => this.#gate(action.service, action.release, action.instance));
+        return this.#background(action, (release) => this.#gate(action.service, release, action.instance));
       case "remove-snapshot":
-        return this.#background(action, () => this.#removeSnapshot(action.service, action.release));
+        return this.#background(action, (release) => this.#removeSnapshot(action.service, release.id));
       case "start":
         return this.#start(action.service, action.release, action.ordinal);
       case "stop":
-        return this.#stop(action);
+        return this.#stop(action.instance, action.graceMs);
       case "transition":
         return this.#save(action.service, action.why, (service) =>
           withRelease(service, transition(releaseOf(service, action.release), action.to)),
@@ -85,27 +86,34 @@ export class Executor {
     }
   }
 
-  #background(action: Action, work: () => Promise<void>): void {
-    const key = JSON.stringify(action);
+  #background(
+    action: Extract<Action, { readonly do: "snapshot" | "gate" | "remove-snapshot" }>,
+    work: (release: ReleaseRecord) => Promise<void>,
+  ): void {
+    const key = keyOf(action);
     if (this.#underWay.has(key)) return;
-    const running = work()
+    const release = this.#release(action);
+    this.#underWay.add(key);
+    void work(release)
       .catch((thrown: unknown) => this.#failedStep(action, thrown))
       .finally(() => this.#underWay.delete(key));
-    this.#underWay.set(key, running);
   }
 
-  #failedStep(action: Action, thrown: unknown): void {
-    this.#options.log("step.failed", {
-      do: action.do,
-      service: action.service,
-      problem: asHoldoverError(thrown).message,
-    });
+  #failedStep(action: Action, thrown: unknown): string {
+    const error = asHoldoverError(thrown);
+    this.#options.log("step.failed", { do: action.do, service: action.service, problem: error.message });
+    return error.code;
   }
 
-  async #snapshot(serviceName: string, releaseId: string): Promise<void> {
-    const { builds, exclusive } = this.#options;
-    const release = this.#release({ service: serviceName, release: releaseId });
-    const to = builds.pathOf(serviceName, releaseId);
+  async #snapshot(serviceName: string, release: ReleaseRecord): Promise<void> {
+    const { builds, platform, clock } = this.#options;
+    const left = (platform.instances() ?? []).filter(
+      (one) => isAlive(one) && one.service === serviceName && one.release === release.id,
+    );
+    // They are of an earlier deploy under this id: its build must neither be taken away under them nor pass for the new one.
+    for (const one of left) await this.#stop(one.id, release.definition.stopGrace);
+    if (left.length > 0) return;
+    const to = builds.pathOf(serviceName, release.id);
     // What lies there is of a deploy that failed, or was cut short: no release that runs is without its snapshot's path.
     await builds.remove(to);
     let failure: ReleaseFailure | null = null;
@@ -114,64 +122,72 @@ export class Executor {
       ({ digest } = await builds.snapshot(release.dir, to));
       if (release.digest !== null && release.digest !== digest) {
         await builds.remove(to);
-        const problem = `its build is not the one that ${releaseId} was before; deploy it under another id`;
+        const problem = `its build is not the one that ${release.id} was before; deploy it under another id`;
         failure = { code: "RELEASE_EXISTS", problem, log: [] };
       }
     } catch (thrown) {
       failure = failureOf(asHoldoverError(thrown));
     }
-    await exclusive(() =>
-      this.#save(serviceName, failure?.problem ?? `snapshot of ${release.dir}`, (service) => {
-        const now = releaseOf(service, releaseId);
-        if (now.state.name !== "starting") return service;
-        const next = failure
-          ? transition(now, failed(this.#options.clock.now(), failure))
-          : { ...now, snapshot: to, digest };
-        return withRelease(service, next);
-      }),
+    await this.#result(serviceName, release, failure?.problem ?? `snapshot of ${release.dir}`, (now) =>
+      failure ? transition(now, failed(clock.now(), failure)) : { ...now, snapshot: to, digest },
     );
   }
 
-  async #gate(serviceName: string, releaseId: string, instanceId: string): Promise<void> {
-    const { builds, platform, clock, exclusive } = this.#options;
-    const release = this.#release({ service: serviceName, release: releaseId });
+  async #gate(serviceName: string, release: ReleaseRecord, instanceId: string): Promise<void> {
+    const { builds, platform, clock } = this.#options;
     const instance = platform.instances()?.find((one) => one.id === instanceId);
     const { gate } = release.definition;
     if (!gate || !instance || release.snapshot === null) return;
     const result = await builds.gate({
       service: serviceName,
-      release: releaseId,
+      release: release.id,
       command: gate.command,
       snapshot: release.snapshot,
       url: `http://${instance.host}:${instance.port}`,
       env: release.definition.env,
       timeoutMs: gate.timeout,
     });
-    await exclusive(() =>
-      this.#save(serviceName, result.passed ? "the gate said yes" : result.problem, (service) => {
-        const now = releaseOf(service, releaseId);
-        if (now.state.name !== "starting") return service;
-        if (result.passed) return withRelease(service, { ...now, gatePassed: true });
-        const failure = { code: "GATE_FAILED", problem: result.problem, log: result.log };
-        return withRelease(service, transition(now, failed(clock.now(), failure)));
+    await this.#result(serviceName, release, result.passed ? "the gate said yes" : result.problem, (now) => {
+      if (result.passed) return { ...now, gatePassed: true };
+      const failure = { code: "GATE_FAILED", problem: result.problem, log: result.log };
+      return transition(now, failed(clock.now(), failure));
+    });
+  }
+
+  /** Stores what came out of a release that starts, unless it was given up meanwhile, or given up and deployed again. */
+  #result(
+    service: string,
+    release: ReleaseRecord,
+    reason: string,
+    change: (now: ReleaseRecord) => ReleaseRecord,
+  ): Promise<void> {
+    return this.#options.exclusive(() =>
+      this.#save(service, reason, (record) => {
+        const now = releaseOf(record, release.id);
+        return now.state.name === "starting" && isSameDeploy(now, release) ? withRelease(record, change(now)) : record;
       }),
     );
   }
 
   async #removeSnapshot(serviceName: string, releaseId: string): Promise<void> {
     const { builds, exclusive } = this.#options;
-    await exclusive(() =>
-      this.#save(serviceName, "only the last retired releases keep their snapshot", (service) =>
-        withRelease(service, { ...releaseOf(service, releaseId), snapshot: null }),
-      ),
-    );
-    await builds.remove(builds.pathOf(serviceName, releaseId));
+    let removed = false;
+    await exclusive(async () => {
+      await this.#save(serviceName, "only the last retired releases keep their snapshot", (service) => {
+        const release = releaseOf(service, releaseId);
+        // It may have been deployed again from this very snapshot since the plan was made.
+        if (release.state.name !== "retired" && release.state.name !== "failed") return service;
+        return withRelease(service, { ...release, snapshot: null });
+      });
+      removed = this.#release({ service: serviceName, release: releaseId }).snapshot === null;
+    });
+    if (removed) await builds.remove(builds.pathOf(serviceName, releaseId));
   }
 
   async #start(serviceName: string, releaseId: string, ordinal: number): Promise<void> {
     const { platform, clock } = this.#options;
     const release = this.#release({ service: serviceName, release: releaseId });
-    const key = `${serviceName}/${releaseId}`;
+    const key = keyOf({ service: serviceName, release: releaseId });
     if (release.snapshot === null || clock.now() < (this.#refusedUntilMs.get(key) ?? 0)) return;
     const spec = specOf(serviceName, release, release.snapshot, ordinal);
     // The number is spent before the start: an id never names two processes, whatever crashes in between.
@@ -180,6 +196,7 @@ export class Executor {
     );
     try {
       await platform.start(spec);
+      this.#refusedUntilMs.delete(key);
     } catch (thrown) {
       const error = asHoldoverError(thrown);
       if (error.code === "LINK_DOWN") throw error;
@@ -190,12 +207,12 @@ export class Executor {
   }
 
   /** The data plane gives the instance up first, in one step with looking whether anything is on it (rules 2 and 3). */
-  async #stop(action: Extract<Action, { do: "stop" }>): Promise<void> {
+  async #stop(id: string, graceMs: number): Promise<void> {
     const { platform, dataPlane } = this.#options;
-    const instance = platform.instances()?.find((one) => one.id === action.instance);
+    const instance = platform.instances()?.find((one) => one.id === id);
     if (!instance || !isAlive(instance)) return;
-    const released = await dataPlane.release(action.instance);
-    if (released.released) await platform.stop(action.instance, action.graceMs);
+    const released = await dataPlane.release(id);
+    if (released.released) await platform.stop(id, graceMs);
   }
 
   async #failInstance(action: Extract<Action, { do: "fail" }>): Promise<void> {
@@ -221,6 +238,10 @@ export class Executor {
   #release(at: { service: string; release: string }): ReleaseRecord {
     return releaseOf(this.#options.records.service(at.service), at.release);
   }
+}
+
+function keyOf({ service, release }: { readonly service: string; readonly release: string }): string {
+  return `${service}/${release}`;
 }
 
 function failureOf(error: HoldoverError): ReleaseFailure {

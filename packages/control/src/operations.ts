@@ -3,7 +3,9 @@ import type { DeployRequest, InstanceView, ReleaseView, RollbackRequest, StatusV
 
 /**
  * All that the API can ask of control. Each change resolves when it is stored with its audit entries and, where it
- * changes the table, when the table is in force. All throw a HoldoverError of the error table.
+ * changes the table, when the table is in force. All throw a HoldoverError of the error table; each change may throw
+ * STORE_FAILED, LINK_DOWN, HOST_CLOSING and CONTROL_BUSY, after which nothing has changed, and NOT_IN_FORCE, after which
+ * it is stored and comes into force when the host is back.
  */
 export interface Operations {
   status(): StatusView;
@@ -20,7 +22,7 @@ export interface Operations {
   /** @throws HoldoverError RELEASE_TRANSITION, RELEASE_COLD */
   promote(service: string, release: string, actor: string): Promise<ReleaseView>;
 
-  /** @throws HoldoverError RELEASE_TRANSITION, RELEASE_COLD */
+  /** @throws HoldoverError RELEASE_TRANSITION, RELEASE_COLD, REQUEST_INVALID without a current release */
   ramp(service: string, release: string, percent: number, actor: string): Promise<ReleaseView>;
 
   /** Returns the release that is current now. @throws HoldoverError NO_PREVIOUS_RELEASE, RELEASE_COLD */

@@ -46,19 +46,34 @@ export class Records {
   service(name: string): ServiceRecord {
     const service = this.#services.get(name);
     if (service) return service;
+    throw this.unknown(name);
+  }
+
+  unknown(name: string): HoldoverError {
     const known = [...this.#services.keys()].join(", ") || "none yet";
-    throw new HoldoverError("SERVICE_UNKNOWN", { service: name, known });
+    return new HoldoverError("SERVICE_UNKNOWN", { service: name, known });
   }
 
   tableNumber(): number {
     return this.#tableNumber;
   }
 
-  /** Stores a service as it is to be, with an entry for each state that changes. */
-  async save(next: ServiceRecord, cause: Cause): Promise<void> {
-    const before = this.#services.get(next.name);
-    await this.#store.saveServices([next], serviceEntries(before, next, cause));
-    this.#services.set(next.name, next);
+  /**
+   * Stores a service as it is to be, with an entry for each state that changes.
+   * @param through what it is in between, where one change takes a release through several states
+   * @throws HoldoverError STORE_FAILED; then nothing has changed
+   */
+  async save(next: ServiceRecord, cause: Cause, through: readonly ServiceRecord[] = []): Promise<void> {
+    let before = this.#services.get(next.name);
+    const entries = [...through, next].flatMap((step) => {
+      const made = serviceEntries(before, step, cause);
+      before = step;
+      return made;
+    });
+    const services = new Map(this.#services).set(next.name, next);
+    // The store replaces the whole list: what is left out is gone.
+    await this.#store.saveServices([...services.values()], entries);
+    this.#services = services;
   }
 
   /** Stores the instances as they are now, if any of them changed. */
@@ -101,6 +116,9 @@ function releaseEntries(
   if (next.digest !== null && before?.digest !== next.digest) {
     entries.push({ ...at, kind: "release.snapshot", detail: { digest: next.digest } });
   }
+  if (next.snapshot === null && before?.snapshot && next.state === before.state) {
+    entries.push({ ...at, kind: "release.snapshot-removed" });
+  }
   if (next.gatePassed && before && !before.gatePassed) entries.push({ ...at, kind: "release.gate-passed" });
   if (JSON.stringify(before?.state) !== JSON.stringify(next.state)) {
     const { state } = next;
@@ -114,19 +132,29 @@ function releaseEntries(
 }
 
 function instanceEntries(before: Instance | undefined, next: Instance, atMs: number): AuditDraft[] {
-  if (before?.state.name === next.state.name) return [];
   const { state } = next;
-  const exit = state.name === "lost" || state.name === "stopped" ? state.exit : null;
-  return [
-    {
-      atMs,
-      kind: `instance.${state.name}`,
-      actor: "platform",
-      reason: exit ? exit.problem : `it was ${before?.state.name ?? "not there"}`,
-      service: next.service,
-      release: next.release,
-      instance: next.id,
-      detail: { pid: next.pid, sinceMs: state.sinceMs },
-    },
-  ];
+  if (before?.state.name === state.name) return [];
+  const draft = (name: Instance["state"]["name"], reason: string, sinceMs: number): AuditDraft => ({
+    atMs,
+    kind: `instance.${name}`,
+    actor: "platform",
+    reason,
+    service: next.service,
+    release: next.release,
+    instance: next.id,
+    detail: { pid: next.pid, sinceMs },
+  });
+  const entries: AuditDraft[] = [];
+  let was = before?.state.name ?? "not there";
+  // What it went through between two looks has happened all the same.
+  if (!before && state.name !== "starting") {
+    entries.push(draft("starting", `it was ${was}`, next.startedAtMs));
+    was = "starting";
+  }
+  if (was === "starting" && next.readyAtMs > 0 && state.name !== "ready") {
+    entries.push(draft("ready", `it was ${was}`, next.readyAtMs));
+    was = "ready";
+  }
+  const ended = state.name === "lost" || state.name === "stopped";
+  return [...entries, draft(state.name, ended ? state.exit.problem : `it was ${was}`, state.sinceMs)];
 }

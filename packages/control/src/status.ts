@@ -50,7 +50,7 @@ export function releaseView(service: ServiceRecord, release: ReleaseRecord, know
     digest: release.digest,
     instancesWanted: release.definition.instances,
     instances,
-    sessions: known.instances === null ? null : sum(instances.map((one) => one.sessions)),
+    sessions: known.instances === null || known.sessions === null ? null : sum(instances.map((one) => one.sessions)),
     retention: retentionView(service, release, known.nowMs),
     failure: state.name === "failed" ? { ...state.failure, log: [...state.failure.log] } : null,
   };

@@ -210,6 +210,24 @@ export const ERRORS = {
     what: "The control process is not ready yet: {problem}",
     next: "Sessions are served all the same. Try again in a moment.",
   },
+  CONTROL_NOT_UP: {
+    status: 500,
+    exit: 1,
+    what: "The control process did not come up: {problem}",
+    next: "Its log is {file}.",
+  },
+  HOST_CLOSING: {
+    status: 503,
+    exit: 4,
+    what: "Holdover is shutting down, so nothing can be changed any more.",
+    next: "Start it again with `holdover up` once it has ended; a deploy that was under way goes on then.",
+  },
+  NOT_IN_FORCE: {
+    status: 503,
+    exit: 3,
+    what: "The change is stored, but the host does not follow it yet: {problem}",
+    next: "Do not send it again: it comes into force by itself once the host answers. See `holdover status`.",
+  },
   STREAM_LIMIT: {
     status: 503,
     exit: 3,

@@ -23,6 +23,9 @@ export interface Forwarding {
   readonly refused: (error: HoldoverError) => void;
 }
 
+/** How often a session is placed for one request, when it ends before anything of the request was sent. */
+export const HOLD_ATTEMPTS = 3;
+
 export type EndHow = "moved" | "cut" | "lost";
 
 /** A connection to the instance failed: told to the session's holder where the instance itself may be the cause. */

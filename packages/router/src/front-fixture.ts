@@ -42,8 +42,10 @@ class MapHolder implements SessionHolder {
   readonly held: Held[] = [];
   readonly reported: string[] = [];
   services: RoutedService[] = [service("rooms")];
-  /** Awaited before a hold is given. */
+  /** Awaited before a session is joined. */
   before: Promise<void> = Promise.resolve();
+  /** Awaited when a session has been joined, before its hold is given. */
+  joined: (held: Held) => Promise<void> = () => Promise.resolve();
   #watchers: (() => void)[] = [];
 
   table(): RoutingTable {
@@ -94,6 +96,7 @@ class MapHolder implements SessionHolder {
     const held: Held = { key, connection, done: 0 };
     this.held.push(held);
     this.#changed();
+    await this.joined(held);
     return {
       release: "v1",
       instance: name,

@@ -249,6 +249,19 @@ test("events reach the client one by one, as they are sent, the head before the 
   }
 });
 
+test("a client that sends its body only when it has heard from the instance is not waited for", async () => {
+  await at.serve("a", (asked, response) => {
+    response.write("ready");
+    asked.pipe(response);
+  });
+  const talk = await at.dial();
+  talk.socket.write("POST /?s=a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n");
+  await talk.until("ready");
+  talk.socket.write("body");
+  expect(await talk.until("0\r\n\r\n")).toContain("body");
+  await at.holder.allDone(1);
+});
+
 test("an answer that comes before the upload is over does not stop the upload", async () => {
   let got = "";
   const { promise: all, resolve } = Promise.withResolvers<void>();
@@ -434,11 +447,30 @@ describe("a session that is ended", () => {
   });
 
   test.for(["moved", "cut", "lost"] as const)("answers 502 where nothing was answered yet: %s", async (how) => {
-    await at.serve("a", () => {});
+    const { promise: arrived, resolve } = Promise.withResolvers<void>();
+    await at.serve("a", () => resolve());
     const asked = at.ask({ path: "/?s=a" });
-    await at.holder.until(() => at.holder.open.length === 1);
+    await arrived;
     at.holder.end(how);
     expect((await asked).status).toBe(502);
     await at.holder.allDone(1);
+  });
+
+  test.for(["moved", "cut", "lost"] as const)("is placed again where nothing was sent yet: %s", async (how) => {
+    await at.serve("a", (_, response) => void response.end("served"));
+    at.holder.joined = async ({ connection }) => {
+      at.holder.joined = () => Promise.resolve();
+      connection.end(how);
+    };
+    const answer = await at.ask({ path: "/?s=a", method: "POST", body: "once" });
+    expect([answer.status, answer.body]).toEqual([200, "served"]);
+    await at.holder.allDone(2);
+  });
+
+  test("answers 502 in the end where every place is lost before anything is sent", async () => {
+    at.holder.joined = async ({ connection }) => connection.end("lost");
+    await at.serve("a", (_, response) => void response.end("served"));
+    expect((await at.ask({ path: "/?s=a" })).status).toBe(502);
+    await at.holder.allDone(3);
   });
 });

@@ -9,7 +9,15 @@ import { connect } from "node:net";
 import { asHoldoverError, type HoldoverError } from "@holdover/core";
 import { answerError } from "./answer.ts";
 import { trailerFields } from "./end-to-end-fields.ts";
-import { codeOf, endedMeanwhile, instanceFailed, type EndHow, type Exchange, type Forwarding } from "./exchange.ts";
+import {
+  codeOf,
+  endedMeanwhile,
+  HOLD_ATTEMPTS,
+  instanceFailed,
+  type EndHow,
+  type Exchange,
+  type Forwarding,
+} from "./exchange.ts";
 import type { Hold } from "./hold.ts";
 import { instanceFields, type RoutedRequest } from "./instance-request.ts";
 import { ANSWER_HEAD_BYTES, framingProblem, passAnswer, passInterim, type PassedAnswer } from "./pass-answer.ts";
@@ -66,19 +74,29 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
     if (uploaded || state.name === "refused") finish();
   });
 
-  const placing = holder.hold(service, key, { end });
-  placing.then(
-    (hold) => {
-      if (state.name !== "placing") hold.done();
-      else if (endedHow) {
+  place(1);
+
+  function place(attempt: number): void {
+    holder.hold(service, key, { end }).then(
+      (hold) => {
+        if (state.name === "placing" && !endedHow) {
+          ask(hold, null);
+          return;
+        }
         hold.done();
-        refuse(endedMeanwhile(endedHow));
-      } else ask(hold, null);
-    },
-    (thrown: unknown) => {
-      if (state.name === "placing") refuse(asHoldoverError(thrown));
-    },
-  );
+        if (state.name !== "placing" || !endedHow) return;
+        // Its session has ended before anything was sent: nobody is harmed by placing it again.
+        if (attempt >= HOLD_ATTEMPTS) refuse(endedMeanwhile(endedHow));
+        else {
+          endedHow = null;
+          place(attempt + 1);
+        }
+      },
+      (thrown: unknown) => {
+        if (state.name === "placing") refuse(asHoldoverError(thrown));
+      },
+    );
+  }
 
   function ask(hold: Hold, repeatOf: ClientRequest | null): void {
     const fresh = repeatOf !== null;
@@ -137,6 +155,11 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
   }
 
   function upload(upstream: ClientRequest): void {
+    // A client may wait for the answer's head before it sends its first byte, so ours must not wait for that. A body
+    // that is here already goes with it in one packet.
+    const flush = setImmediate(() => upstream.flushHeaders());
+    request.once("data", () => clearImmediate(flush));
+    upstream.once("close", () => clearImmediate(flush));
     request.pipe(upstream, { end: false });
     request.on("end", () => {
       const trailers = trailerFields(request.rawTrailers);
@@ -191,6 +214,7 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
   function end(how: EndHow): void {
     if (endedHow) return;
     endedHow = how;
+    if (state.name === "placing") return;
     if (state.name === "asking" && how !== "moved") refuse(endedMeanwhile(how));
     else endNow(how);
   }
@@ -261,7 +285,12 @@ export function boundConnecting(upstream: ClientRequest, connectMs: number): voi
       upstream.destroy(new Error(`it took no connection within ${connectMs} ms`));
     }, connectMs);
     timer.unref();
-    const clear = () => clearTimeout(timer);
+    // Both go, or a kept connection would hold on to its first request for as long as it lives.
+    const clear = () => {
+      clearTimeout(timer);
+      socket.off("connect", clear);
+      socket.off("close", clear);
+    };
     socket.once("connect", clear);
     socket.once("close", clear);
   });

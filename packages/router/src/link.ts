@@ -56,6 +56,8 @@ export function openHostLink(options: HostLinkOptions): HostLink {
   let closed = false;
   let cancelReconnect: () => void = () => {};
   let cancelCounts: (() => void) | null = null;
+  /** Gives up a connection that is not made yet. */
+  let abandon: () => void = () => {};
   let eventsUnderWay = false;
 
   const send = (message: ToControl): void => {
@@ -69,8 +71,14 @@ export function openHostLink(options: HostLinkOptions): HostLink {
 
   const sendCounts = (): void => {
     cancelCounts = null;
+    // Control reads nothing now: what it has not taken is not piled up for it, and the latest is all it wants.
+    if (socket?.writableNeedDrain) return countsChanged();
     send({ type: "counts", ...options.counts() });
     void sendEvents();
+  };
+
+  const countsChanged = (): void => {
+    cancelCounts ??= clock.after(COUNTS_EVERY_MS, sendCounts);
   };
 
   /** One batch at a time: the next goes out when control has stored this one. */
@@ -126,8 +134,10 @@ export function openHostLink(options: HostLinkOptions): HostLink {
   const open = (): void => {
     const reader = new LineReader();
     const opened = createConnection(options.socketPath);
+    abandon = () => void opened.destroy();
     opened.setEncoding("utf8");
     opened.once("connect", () => {
+      abandon = () => {};
       socket = opened;
       eventsUnderWay = false;
       log("link.up", {});
@@ -160,15 +170,14 @@ export function openHostLink(options: HostLinkOptions): HostLink {
   open();
   return {
     instancesChanged: sendInstances,
-    countsChanged: () => {
-      cancelCounts ??= clock.after(COUNTS_EVERY_MS, sendCounts);
-    },
+    countsChanged,
     drained: async () => (await pins.events(1)).length === 0,
     close: () => {
       closed = true;
       cancelReconnect();
       cancelCounts?.();
       socket?.end();
+      abandon();
     },
   };
 }

@@ -40,11 +40,14 @@ export interface Router {
   counts(): Map<string, SessionCount>;
   traffic(): Traffic;
   closing(): boolean;
-  /** Connections of sessions that are being served. */
+  /** Connections that are being served or wait for a place. */
   openCount(): number;
   /** Admits no new session; with `cut`, ends the live ones too, paced by the disconnect cap. */
   startClosing(how: "finish" | "cut"): void;
-  /** Ends what lingers, then every connection. Returns how many lingering sessions that ended. */
+  /**
+   * Ends every connection. After `startClosing` the instances stop too, so what lingers is ended first; without it,
+   * sessions keep their pins for the next router. Returns how many lingering sessions that ended.
+   */
   close(): Promise<number>;
 }
 
@@ -73,7 +76,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     openCount: () => sessions.openCount(),
     startClosing: (how) => sessions.startClosing(how),
     close: async () => {
-      const ended = await sessions.endLingering();
+      const ended = sessions.isClosing() ? await sessions.endLingering() : 0;
       await front.close();
       sessions.close();
       return ended;

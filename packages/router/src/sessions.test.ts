@@ -220,6 +220,47 @@ describe("placing", () => {
     after.close();
   });
 
+  test("without a table nobody's linger is over: who comes back when there is one finds its place", async () => {
+    const before = await openSessions();
+    before.apply(table(1, release("v1", "new")));
+    const held = await connect(before, "a");
+    before.close();
+    cached = undefined;
+    const after = await openSessions();
+    await clock.advance(60_000);
+    after.apply(table(2, release("v1", "existing"), release("v2", "new")));
+    expect((await connect(after, "a")).hold).toMatchObject({ instance: held.hold.instance, fence: held.hold.fence });
+    after.close();
+  });
+
+  test("sessions that are placed at the same moment count against the capacity and the limit, and spread", async () => {
+    const sessions = await openSessions(3);
+    const instances = [instance("v1-1", 1), instance("v1-2", 1), instance("v1-3", 1)];
+    sessions.apply(table(1, release("v1", "new", { instances })));
+    const holds = await Promise.all(["a", "b", "c"].map((key) => connect(sessions, key)));
+    expect(new Set(holds.map(({ hold }) => hold.instance)).size).toBe(3);
+    await expect(connect(sessions, "d")).rejects.toMatchObject({ code: "SESSION_LIMIT" });
+    sessions.close();
+  });
+
+  test("a session placed anew does not stay on another release that stopped admitting in between", async () => {
+    const sessions = await openSessions();
+    const [v1, v2, v3] = [release("v1", "new"), release("v2", "new"), release("v3", "new")];
+    sessions.apply(table(1, v1));
+    await connect(sessions, "a");
+    sessions.apply(table(2, v2));
+    await settled();
+    let write = (): void => {};
+    store.before = () => new Promise((resolve) => (write = resolve));
+    const held = connect(sessions, "a");
+    await settled();
+    sessions.apply(table(3, { ...v2, admission: "existing" }, v3));
+    store.before = async () => {};
+    write();
+    expect((await held).hold.release).toBe("v3");
+    sessions.close();
+  });
+
   test("an older table changes nothing", async () => {
     const sessions = await openSessions();
     sessions.apply(table(2, release("v2", "new")));
@@ -239,6 +280,20 @@ describe("giving an instance up", () => {
     expect(sessions.release(hold.instance)).toEqual({ released: false, sessions: 1 });
     await clock.advance(5200);
     expect(sessions.release(hold.instance)).toEqual({ released: true, cut: 0 });
+    sessions.close();
+  });
+
+  test("an instance on which a session is being placed is not given up", async () => {
+    const sessions = await openSessions();
+    sessions.apply(table(1, release("v1", "new", { instances: [instance("v1-1")] })));
+    let write = (): void => {};
+    store.before = () => new Promise((resolve) => (write = resolve));
+    const held = connect(sessions, "a");
+    await settled();
+    expect(sessions.release("v1-1")).toEqual({ released: false, sessions: 1 });
+    expect(sessions.openCount()).toBe(1);
+    write();
+    expect((await held).hold.instance).toBe("v1-1");
     sessions.close();
   });
 
@@ -354,6 +409,19 @@ describe("ending on purpose", () => {
     expect(sessions.counts().get("v1-1")?.connections).toBeGreaterThan(0);
     await clock.advance(15_000);
     expect(sessions.release("v1-1")).toEqual({ released: true, cut: 0 });
+    sessions.close();
+  });
+
+  test("connections that wait for their turn to be closed are told at once when their instance dies", async () => {
+    const sessions = await openSessions();
+    const one = release("v1", "new", { instances: [instance("v1-1")] });
+    sessions.apply(table(1, one));
+    const clients = await Promise.all(Array.from({ length: 10 }, () => connect(sessions, "a")));
+    sessions.apply(table(2, { ...one, admission: "existing", ending: "moved" }, release("v2", "new")));
+    await clock.advance(300);
+    await sessions.lose("v1-1");
+    expect(clients.map(({ told }) => told.join()).toSorted()).toEqual([...Array(9).fill("lost"), "moved"]);
+    expect(sessions.openCount()).toBe(0);
     sessions.close();
   });
 

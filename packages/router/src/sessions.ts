@@ -5,7 +5,6 @@ import {
   place,
   SessionRegistry,
   type Clock,
-  type EndedSession,
   type EndReason,
   type LiveSession,
   type Pin,
@@ -20,7 +19,9 @@ import {
   type TableCache,
 } from "@holdover/core";
 import { Closings } from "./closings.ts";
+import { Ends, idOf } from "./ends.ts";
 import type { HeldConnection, Hold, SessionHolder } from "./hold.ts";
+import { Parts } from "./parts.ts";
 
 /** How often lingering sessions are looked through and closings go on, ms. A linger ends at most this much late. */
 const TICK_MS = 100;
@@ -31,17 +32,6 @@ const PLACE_ATTEMPTS = 3;
  * of them at once would hold up everybody else.
  */
 const ENDS_A_TICK = 2000;
-/** Ends are stored in batches of this size, so that a large release leaving does not hold up what is live. */
-const END_BATCH = 500;
-
-interface Part {
-  readonly session: Session;
-  readonly instance: string;
-  readonly connection: HeldConnection;
-  left: boolean;
-  /** It was told to end on purpose and has not left yet. */
-  closing: boolean;
-}
 
 export interface SessionsOptions {
   readonly pins: PinStore;
@@ -64,20 +54,17 @@ export class Sessions implements SessionHolder {
   readonly #options: SessionsOptions;
   readonly #registry = new SessionRegistry();
   readonly #closings = new Closings();
-  readonly #parts = new Map<Session, Set<Part>>();
-  /** Connections by instance, those of ended sessions that still wait to be closed included. */
-  readonly #heldOn = new Map<string, number>();
-  readonly #heldOf = new Map<string, number>();
-  /** Connections by service that were told to end on purpose and are still on their way out. */
-  readonly #closingOf = new Map<string, number>();
+  readonly #parts = new Parts();
+  readonly #ends: Ends;
   readonly #placing = new Map<string, Promise<void>>();
+  /** Sessions by instance whose place the store is writing: they count as if they were there already. */
+  readonly #beingWritten = new Map<string, number>();
+  /** Connections that wait for a place. */
+  #waiting = 0;
   /** Instances that died, although the table in force may still list them. */
   readonly #gone = new Set<string>();
   /** Instances given up since the table in force was made. A later table that lists one again takes it back. */
   readonly #givenUp = new Set<string>();
-  /** Ends that the store has not taken yet. */
-  #unsaved: EndedSession[] = [];
-  #saving: Promise<void> = Promise.resolve();
   #table: RoutingTable = { number: 0, services: [] };
   /** The table without what is gone. */
   #services = new Map<string, RoutedService>();
@@ -87,6 +74,7 @@ export class Sessions implements SessionHolder {
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.#ends = new Ends(options.pins, options.clock);
   }
 
   /** Reads back the table and the pins, and begins to keep time. */
@@ -116,20 +104,11 @@ export class Sessions implements SessionHolder {
   }
 
   async hold(service: RoutedService, key: string, connection: HeldConnection): Promise<Hold> {
-    for (let attempt = 0; attempt < PLACE_ATTEMPTS; attempt++) {
-      const session = this.#registry.find(service.name, key);
-      if (session?.place) return this.#join(session, session.place, connection, false);
-      await this.#placeOnce(service.name, key);
-    }
-    throw new HoldoverError("NO_INSTANCE", { service: service.name });
+    return this.#hold(service.name, key, connection, false);
   }
 
   async holdConnection(service: RoutedService, connection: HeldConnection): Promise<Hold> {
-    const key = `~${randomBytes(15).toString("base64url")}`;
-    await this.#placeOnce(service.name, key);
-    const session = this.#registry.find(service.name, key);
-    if (!session?.place) throw new HoldoverError("NO_INSTANCE", { service: service.name });
-    return this.#join(session, session.place, connection, true);
+    return this.#hold(service.name, `~${randomBytes(15).toString("base64url")}`, connection, true);
   }
 
   unreachable(instance: string): void {
@@ -148,8 +127,8 @@ export class Sessions implements SessionHolder {
 
   /** Gives an instance up, if nothing is on it: from then on nothing is placed there. */
   release(instance: string): Released {
-    const sessions = this.#registry.countOn(instance);
-    if (sessions > 0 || (this.#heldOn.get(instance) ?? 0) > 0) return { released: false, sessions };
+    const sessions = this.#countOn(instance);
+    if (sessions > 0 || this.#parts.countOn(instance) > 0) return { released: false, sessions };
     this.#givenUp.add(instance);
     this.#index();
     return { released: true, cut: 0 };
@@ -165,48 +144,46 @@ export class Sessions implements SessionHolder {
     return this.#closing !== "no";
   }
 
-  /** Sessions with a connection, and connections of ended ones that are still being closed. */
+  /** Connections that have joined or wait for their place, those of ended sessions until they are closed. */
   openCount(): number {
-    let open = 0;
-    for (const held of this.#heldOn.values()) open += held;
-    return open;
+    return this.#parts.total + this.#waiting;
   }
 
-  /** Ends what only lingers: with its instance its state goes too. */
+  /** Ends what is left, when everything goes down: with its instance a session's state goes too. */
   async endLingering(): Promise<number> {
     let count = 0;
-    for (const service of new Set([...this.#services.keys(), ...this.#registry.services()])) {
+    for (const service of this.#registry.services()) {
       for (const session of this.#registry.of(service)) {
         this.#end(session, "cut");
         count += 1;
       }
     }
-    await this.#save();
+    await this.#ends.save();
     return count;
   }
 
   counts(): Map<string, SessionCount> {
     const counts = new Map<string, SessionCount>();
     for (const instance of this.#registry.instances()) counts.set(instance, this.#registry.countsOf(instance));
-    for (const [instance, held] of this.#heldOn) {
-      if (held === 0) continue;
-      const known = counts.get(instance) ?? { open: 0, lingering: 0, connections: 0 };
-      counts.set(instance, { ...known, connections: held });
+    for (const instance of this.#parts.instances()) {
+      const known = counts.get(instance) ?? { open: 0, lingering: 0 };
+      counts.set(instance, { ...known, connections: this.#parts.countOn(instance) });
     }
     return counts;
   }
 
-  list(query: SessionQuery): LiveSession[] {
-    const services = query.service === undefined ? [...this.#registry.services()] : [query.service];
-    const found: LiveSession[] = [];
-    for (const service of services) {
-      for (const session of this.#registry.of(service)) {
-        if (query.release !== undefined && session.lastPlace.release !== query.release) continue;
-        if (query.key !== undefined && session.key !== query.key) continue;
-        found.push(liveSession(session));
+  list({ service, release, key, limit }: SessionQuery): LiveSession[] {
+    const found: Session[] = [];
+    for (const name of service === undefined ? this.#registry.services() : [service]) {
+      const one = key === undefined ? undefined : this.#registry.find(name, key);
+      for (const session of key === undefined ? this.#registry.of(name) : one ? [one] : []) {
+        if (release === undefined || session.lastPlace.release === release) found.push(session);
       }
     }
-    return found.toSorted((a, b) => a.openedAtMs - b.openedAtMs).slice(0, query.limit);
+    return found
+      .sort((a, b) => a.openedAtMs - b.openedAtMs)
+      .slice(0, limit)
+      .map(liveSession);
   }
 
   #follow(table: RoutingTable): void {
@@ -216,7 +193,7 @@ export class Sessions implements SessionHolder {
     for (const instance of this.#gone) if (!listed.has(instance)) this.#gone.delete(instance);
     this.#index();
     // Control lists every instance that is alive: one that is missing has died, and its sessions have to know.
-    for (const instance of this.#registry.instances()) {
+    for (const instance of new Set([...this.#registry.instances(), ...this.#parts.instances()])) {
       if (!listed.has(instance)) void this.#disrupt(instance);
     }
   }
@@ -233,9 +210,27 @@ export class Sessions implements SessionHolder {
     );
   }
 
+  /** Finds the session's place or places it; a session that ends in between, before anybody used it, is placed again. */
+  async #hold(service: string, key: string, connection: HeldConnection, endsWith: boolean): Promise<Hold> {
+    const session = this.#registry.find(service, key);
+    if (session?.place) return this.#join(session, session.place, connection, endsWith);
+    this.#waiting += 1;
+    try {
+      for (let attempt = 0; attempt < PLACE_ATTEMPTS; attempt++) {
+        await this.#placeOnce(service, key);
+        const placed = this.#registry.find(service, key);
+        if (placed?.place) return this.#join(placed, placed.place, connection, endsWith);
+      }
+      throw new HoldoverError("NO_INSTANCE", { service });
+    } finally {
+      this.#waiting -= 1;
+      this.#options.changed();
+    }
+  }
+
   /** Several requests for a key that has no place wait for one placing. */
   #placeOnce(service: string, key: string): Promise<void> {
-    const id = `${service}\n${key}`;
+    const id = idOf(service, key);
     const under = this.#placing.get(id);
     if (under) return under;
     const placing = this.#place(service, key).finally(() => this.#placing.delete(id));
@@ -245,54 +240,62 @@ export class Sessions implements SessionHolder {
 
   async #place(name: string, key: string): Promise<void> {
     const { pins, clock, limit } = this.#options;
-    if (this.#unsaved.length > 0) await this.#save();
+    // Until the store has its end, it would give the old pin back.
+    while (this.#ends.has(name, key)) await this.#ends.save();
     const service = this.#services.get(name);
     const known = this.#registry.find(name, key);
     if (!service || this.#closing !== "no") throw new HoldoverError("NO_INSTANCE", { service: name });
-    if (!known && this.#registry.size >= limit) throw new HoldoverError("SESSION_LIMIT", { limit });
-    const choice = place(service, key, (instance) => this.#registry.countOn(instance), known?.lastPlace.release);
+    if (!known && this.#registry.size + sum(this.#beingWritten) >= limit) {
+      throw new HoldoverError("SESSION_LIMIT", { limit });
+    }
+    const last = known?.lastPlace;
+    const choice = place(service, key, (instance) => this.#countOn(instance), last?.release);
     if (!choice) throw new HoldoverError("NO_INSTANCE", { service: name });
     const now = clock.now();
-    const pin = await pins.place(
-      {
-        service: name,
-        key,
-        release: choice.release,
-        instance: choice.instance.id,
-        openedAtMs: known?.openedAtMs ?? now,
-      },
-      known?.lastPlace.fence ?? null,
-      now,
-    );
+    const candidate = { service: name, key, release: choice.release, instance: choice.instance.id };
+    const openedAtMs = known?.openedAtMs ?? now;
+    bump(this.#beingWritten, candidate.instance, 1);
+    let pin: Pin;
+    try {
+      pin = await pins.place({ ...candidate, openedAtMs }, last?.fence ?? null, now);
+    } finally {
+      bump(this.#beingWritten, candidate.instance, -1);
+    }
     if (known && known.state.name !== "ended") this.#registry.placeAnew(known, pin);
-    else this.#registry.add(pin, now);
-    this.#options.changed();
-    if (!this.#instances.has(pin.instance)) await this.#disrupt(pin.instance);
-    else if (!this.#mayStay(pin, known?.lastPlace.release === pin.release)) await this.#unplace(pin);
+    else this.#registry.add(pin, clock.now());
+    // With a store that answers later, an instance may have died or a table come into force in between.
+    if (this.#instances.has(pin.instance)) {
+      if (!this.#admits(pin, last?.release)) await this.#unplace(pin);
+    } else if (known) await this.#disrupt(pin.instance);
+    // Nobody has been on it: its instance's death disrupts nobody.
+    else await this.#unplace(pin);
   }
 
-  /** With a store that answers later, a cutover may have come in between: then the session is placed by the new table. */
-  #mayStay(pin: Pin, wasThere: boolean): boolean {
-    const release = this.#services.get(pin.service)?.releases.find((candidate) => candidate.id === pin.release);
-    return release?.admission === "new" || (wasThere && release?.admission === "existing");
+  /** Whether the table in force would place a session where this pin says. */
+  #admits(pin: Pin, lastRelease: string | undefined): boolean {
+    const service = this.#services.get(pin.service);
+    if (!service) return false;
+    const releases = service.releases.filter((release) => release.id === pin.release);
+    return place({ ...service, releases }, pin.key, () => 0, lastRelease) !== undefined;
   }
 
+  /** Nobody has joined it yet: whoever waits for it has it placed by the table in force. */
   async #unplace(pin: Pin): Promise<void> {
     const session = this.#registry.find(pin.service, pin.key);
-    if (!session || session.connections > 0) return;
-    this.#end(session, "moved");
-    await this.#save();
+    if (session) this.#end(session, "moved");
+    await this.#ends.save();
+  }
+
+  /** Sessions that live on an instance or are about to. */
+  #countOn(instance: string): number {
+    return this.#registry.countOn(instance) + (this.#beingWritten.get(instance) ?? 0);
   }
 
   #join(session: Session, at: NonNullable<Session["place"]>, connection: HeldConnection, endsWith: boolean): Hold {
     const address = this.#instances.get(at.instance);
     if (!address) throw new HoldoverError("NO_INSTANCE", { service: session.service });
     const fence = this.#registry.attach(session);
-    const part: Part = { session, instance: at.instance, connection, left: false, closing: false };
-    const parts = this.#parts.get(session);
-    if (parts) parts.add(part);
-    else this.#parts.set(session, new Set([part]));
-    this.#held(part, 1);
+    const part = this.#parts.join(session, at.instance, connection);
     this.#options.changed();
     return {
       release: at.release,
@@ -301,47 +304,27 @@ export class Sessions implements SessionHolder {
       port: address.port,
       fence,
       done: () => {
-        if (part.left) return;
-        part.left = true;
-        this.#leave(part, fence, endsWith);
+        if (this.#parts.leave(part)) this.#left(session, fence, endsWith);
       },
     };
   }
 
-  #leave(part: Part, fence: number, endsWith: boolean): void {
-    const { session } = part;
-    const parts = this.#parts.get(session);
-    parts?.delete(part);
-    if (parts?.size === 0) this.#parts.delete(session);
-    this.#held(part, -1);
-    if (part.closing) this.#closingPart(part, -1);
+  #left(session: Session, fence: number, endsWith: boolean): void {
     this.#registry.detach(session, fence, this.#options.clock.now());
     const linger = this.#services.get(session.service)?.lingerMs;
     if (session.state.name === "lingering" && session.place && (endsWith || linger === 0)) {
       this.#end(session, "hangup");
-      void this.#save().catch(() => {});
+      // What fails is saved again with the next tick, which tells of it.
+      this.#ends.save().catch(() => {});
     }
     this.#options.changed();
   }
 
-  #held(part: Part, by: 1 | -1): void {
-    const on = (this.#heldOn.get(part.instance) ?? 0) + by;
-    if (on === 0) this.#heldOn.delete(part.instance);
-    else this.#heldOn.set(part.instance, on);
-    const of = (this.#heldOf.get(part.session.service) ?? 0) + by;
-    this.#heldOf.set(part.session.service, of);
-  }
-
-  #closingPart(part: Part, by: 1 | -1): void {
-    part.closing = by === 1;
-    const { service } = part.session;
-    this.#closingOf.set(service, (this.#closingOf.get(service) ?? 0) + by);
-  }
-
   async #disrupt(instance: string): Promise<void> {
     const now = this.#options.clock.now();
+    // Those of sessions that have ended, too: they wait for the disconnect cap, and nobody is there any more.
+    const parts = this.#parts.on(instance);
     const lost = this.#registry.loseInstance(instance, now);
-    const parts = lost.flatMap(({ session }) => [...(this.#parts.get(session) ?? [])]);
     if (lost.length > 0) {
       try {
         await this.#options.pins.disrupted(lost, now);
@@ -353,76 +336,52 @@ export class Sessions implements SessionHolder {
         });
       }
     }
-    for (const part of parts) if (part.instance === instance && !part.left) part.connection.end("lost");
+    for (const part of parts) this.#parts.tell(part, "lost");
     this.#options.changed();
   }
 
-  /** Takes a session out for good. The store hears of it with the next save. */
-  #end(session: Session, reason: EndReason): Part[] {
-    const parts = [...(this.#parts.get(session) ?? [])];
-    this.#unsaved.push(this.#registry.end(session, reason, this.#options.clock.now()));
-    return parts;
-  }
-
-  /** Stores the ends, in order and in batches; what the store does not take is tried again. */
-  #save(): Promise<void> {
-    this.#saving = this.#saving.then(
-      () => this.#saveNow(),
-      () => this.#saveNow(),
-    );
-    return this.#saving;
-  }
-
-  async #saveNow(): Promise<void> {
-    while (this.#unsaved.length > 0) {
-      const batch = this.#unsaved.slice(0, END_BATCH);
-      await this.#options.pins.end(batch, this.#options.clock.now());
-      this.#unsaved = this.#unsaved.slice(batch.length);
-    }
-    this.#options.changed();
+  /** Takes a session out for good. The store hears of it with the next save; its connections are the caller's to tell. */
+  #end(session: Session, reason: EndReason): void {
+    this.#ends.add(this.#registry.end(session, reason, this.#options.clock.now()));
   }
 
   #tick(): void {
     const now = this.#options.clock.now();
-    for (const name of this.#registry.services()) {
-      const lingerMs = this.#services.get(name)?.lingerMs ?? 0;
-      for (const session of this.#registry.lingeredOut(name, lingerMs, now)) {
-        if (this.#unsaved.length >= ENDS_A_TICK) break;
-        this.#end(session, session.place ? "expired" : "lost");
-      }
-    }
+    this.#endLingeredOut(now);
     for (const service of this.#services.values()) this.#closeSome(service, now);
-    if (this.#unsaved.length > 0) {
-      this.#save().catch((thrown: unknown) => {
-        this.#options.log("sessions.ended.unsaved", {
-          count: this.#unsaved.length,
-          problem: asHoldoverError(thrown).message,
-        });
+    if (this.#ends.size > 0) {
+      this.#ends.save().then(this.#options.changed, (thrown: unknown) => {
+        const problem = asHoldoverError(thrown).message;
+        this.#options.log("sessions.ended.unsaved", { count: this.#ends.size, problem });
       });
     }
     this.#stopTicking = this.#options.clock.after(TICK_MS, () => this.#tick());
+  }
+
+  #endLingeredOut(now: number): void {
+    // Before there is any table nobody knows how long sessions linger; pins are read back before one comes.
+    if (this.#table.number === 0) return;
+    for (const name of this.#registry.services()) {
+      const lingerMs = this.#services.get(name)?.lingerMs ?? 0;
+      for (const session of this.#registry.lingeredOut(name, lingerMs, now)) {
+        if (this.#ends.size >= ENDS_A_TICK) return;
+        // Somebody came back in time and waits for its new place.
+        if (this.#placing.has(idOf(name, session.key))) continue;
+        this.#end(session, session.place ? "expired" : "lost");
+      }
+    }
   }
 
   /** Ends sessions of releases that are being left, as fast as the disconnect cap allows. */
   #closeSome(service: RoutedService, now: number): void {
     const leaving = this.#leaving(service);
     if (leaving === null && this.#closings.waiting(service.name) === 0) return;
-    // Those on their way out are no longer live: counted in, each round would allow more than the last.
-    const live = (this.#heldOf.get(service.name) ?? 0) - (this.#closingOf.get(service.name) ?? 0);
-    this.#closings.run(service, live, now, () => {
-      const next = this.#unsaved.length < ENDS_A_TICK ? leaving?.next() : undefined;
-      if (!next || next.done) return false;
+    this.#closings.run(service, this.#parts.liveOf(service.name), now, () => {
+      const next = this.#ends.size < ENDS_A_TICK ? leaving?.next() : undefined;
+      if (!next || next.done) return null;
       const { session, how } = next.value;
-      this.#closings.add(
-        service.name,
-        this.#end(session, how).map((part) => () => {
-          if (part.left) return false;
-          this.#closingPart(part, 1);
-          part.connection.end(how);
-          return true;
-        }),
-      );
-      return true;
+      this.#end(session, how);
+      return this.#parts.of(session).map((part) => () => this.#parts.tell(part, how));
     });
   }
 
@@ -454,4 +413,16 @@ function liveSession(session: Session): LiveSession {
     lingeringSinceMs: state.name === "lingering" ? state.sinceMs : null,
     connections,
   };
+}
+
+function bump(counts: Map<string, number>, of: string, by: 1 | -1): void {
+  const count = (counts.get(of) ?? 0) + by;
+  if (count === 0) counts.delete(of);
+  else counts.set(of, count);
+}
+
+function sum(counts: Map<string, number>): number {
+  let total = 0;
+  for (const count of counts.values()) total += count;
+  return total;
 }

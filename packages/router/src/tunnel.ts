@@ -7,8 +7,8 @@ import { closeFrame, FrameTracker, type CloseCode } from "./websocket-frames.ts"
 
 /** The bytes of an upgraded connection, both ways, until both ends have closed. */
 export interface Tunnel {
-  end(how: EndHow): void;
-  destroy(): void;
+  readonly end: (how: EndHow) => void;
+  readonly destroy: () => void;
 }
 
 interface Ends {
@@ -111,7 +111,8 @@ function webSocketTunnel({ client, instance, fromClient, fromInstance }: Ends, w
   const say = ({ code, reason }: Farewell) => {
     said = true;
     if (!toClient.closed && client.writable) client.write(closeFrame(code, reason, null));
-    if (toInstance.closed) finish();
+    // A client that has ended its side answers nothing any more.
+    if (toInstance.closed || client.readableEnded) finish();
     // Whatever the instance still sends is read and thrown away, so that it gets to its own end.
     else instance.resume();
   };
@@ -143,12 +144,11 @@ function webSocketTunnel({ client, instance, fromClient, fromInstance }: Ends, w
     say(farewell);
     return null;
   });
-  pass(client, instance, fromClient, (chunk) => {
+  const followed = (chunk: Buffer) => {
     toInstance.feed(chunk);
     return chunk;
-  });
-  // Registered after `pass`: the Close itself has been passed on when this sees it.
-  client.on("data", () => {
+  };
+  pass(client, instance, fromClient, followed, () => {
     if (said && toInstance.closed) finish();
   });
   client.on("end", () => {
@@ -167,11 +167,19 @@ function webSocketTunnel({ client, instance, fromClient, fromInstance }: Ends, w
   };
 }
 
-/** One direction. `keep` sees every chunk and tells what of it goes on; null: nothing. */
-function pass(from: Socket, to: Socket, first: Buffer, keep: (chunk: Buffer) => Buffer | null): void {
+/** One direction. `keep` sees every chunk and tells what of it goes on, null for nothing; `passed` comes after that. */
+function pass(
+  from: Socket,
+  to: Socket,
+  first: Buffer,
+  keep: (chunk: Buffer) => Buffer | null,
+  passed: () => void = () => {},
+): void {
+  // The one listener of data: with a second one node copies the list of them for every chunk.
   const take = (chunk: Buffer) => {
     const kept = keep(chunk);
     if (kept !== null && to.writable && !to.write(kept)) from.pause();
+    passed();
   };
   to.on("drain", () => from.resume());
   // Nobody takes it any more, so nothing may hold up reading on to the end.

@@ -222,6 +222,21 @@ describe("a tunnel", () => {
     },
   );
 
+  test("whose ends have both sent their FIN without a Close is over at once, and does not wait for an answer", async () => {
+    const slow = await openFixture({ waits: { ...WAITS, closeMs: 3_600_000 } });
+    at.ending(() => slow.close());
+    await slow.serveRaw("a", (socket) => {
+      socket.once("data", () => socket.write("HTTP/1.1 101 Yes\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"));
+      socket.on("end", () => socket.end());
+    });
+    const talk = await slow.dial();
+    talk.socket.write("GET /?s=a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    await talk.until("101 Yes");
+    expect(slow.holder.open).toHaveLength(1);
+    talk.socket.end();
+    await slow.holder.allDone(1);
+  });
+
   test("whose client resets is ended at the instance without a reset", async () => {
     const { client, instance } = await join("websocket");
     client.socket.resetAndDestroy();
@@ -369,13 +384,30 @@ describe("a WebSocket whose session is ended", () => {
   });
 
   test("before its upgrade was answered is answered 502", async () => {
-    await at.serveRaw("a", () => {});
+    const { promise: asked, resolve } = Promise.withResolvers<unknown>();
+    await at.serveRaw("a", (socket) => void socket.once("data", resolve));
     const talk = await at.dial();
     talk.socket.write("GET /?s=a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
-    await at.holder.until(() => at.holder.open.length === 1);
+    await asked;
     at.holder.end("moved");
     expect(await talk.ended).toMatch(/^HTTP\/1\.1 502 /);
     await at.holder.allDone(1);
+  });
+
+  test.for(["moved", "cut", "lost"] as const)("while it was being placed is placed again: %s", async (how) => {
+    await at.serveRaw("a", (socket) => {
+      socket.once("data", () => socket.write("HTTP/1.1 101 Yes\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"));
+    });
+    at.holder.joined = async ({ connection }) => {
+      at.holder.joined = () => Promise.resolve();
+      connection.end(how);
+    };
+    const talk = await at.dial();
+    talk.socket.write("GET /?s=a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    await talk.until("101 Yes");
+    expect(at.holder.held.map(({ done }) => done)).toEqual([1, 0]);
+    talk.socket.resetAndDestroy();
+    await at.holder.allDone(2);
   });
 });
 

@@ -3,13 +3,20 @@ import { connect, type Socket } from "node:net";
 import { asHoldoverError, type HoldoverError } from "@holdover/core";
 import { answerOnSocket } from "./answer.ts";
 import { endToEndFields, tokensOf, valuesOf } from "./end-to-end-fields.ts";
-import { endedMeanwhile, instanceFailed, type EndHow, type Exchange, type Forwarding } from "./exchange.ts";
+import {
+  endedMeanwhile,
+  HOLD_ATTEMPTS,
+  instanceFailed,
+  type EndHow,
+  type Exchange,
+  type Forwarding,
+} from "./exchange.ts";
 import type { HeldConnection, Hold } from "./hold.ts";
 import { boundConnecting } from "./http-forward.ts";
 import { instanceFields, type RoutedRequest } from "./instance-request.ts";
 import { ANSWER_HEAD_BYTES, framingProblem, passAnswer, passInterim, type PassedAnswer } from "./pass-answer.ts";
 import { softClose } from "./soft-close.ts";
-import { openTunnel, type Tunnel } from "./tunnel.ts";
+import { openTunnel } from "./tunnel.ts";
 
 /**
  * What a client may send before its upgrade was answered, bytes. A WebSocket client has to wait and sends nothing; it
@@ -32,7 +39,8 @@ type State =
   | { readonly name: "asking"; readonly hold: Hold; readonly upstream: ClientRequest }
   /** The instance did not upgrade; its answer is on its way. */
   | { readonly name: "answering"; readonly hold: Hold; readonly upstream: ClientRequest; readonly answer: PassedAnswer }
-  | { readonly name: "tunnelling"; readonly hold: Hold; readonly tunnel: Tunnel }
+  /** The tunnel has taken over. */
+  | { readonly name: "tunnelling" }
   | { readonly name: "refused" }
   | { readonly name: "over" };
 
@@ -67,18 +75,34 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
     socket.off("end", onEarlyEnd);
   };
 
-  asked.place({ end }).then(
-    (hold) => {
-      if (state.name !== "placing") hold.done();
-      else if (endedHow) {
+  const held = { end };
+  const destroy = (): void => {
+    socket.destroy();
+  };
+  const exchange = { clientGone, destroy };
+  place(1);
+
+  function place(attempt: number): void {
+    asked.place(held).then(
+      (hold) => {
+        if (state.name === "placing" && !endedHow) {
+          ask(hold);
+          return;
+        }
         hold.done();
-        refuse(endedMeanwhile(endedHow));
-      } else ask(hold);
-    },
-    (thrown: unknown) => {
-      if (state.name === "placing") refuse(asHoldoverError(thrown));
-    },
-  );
+        if (state.name !== "placing" || !endedHow) return;
+        // Its session has ended before anything was sent: nobody is harmed by placing it again.
+        if (attempt >= HOLD_ATTEMPTS) refuse(endedMeanwhile(endedHow));
+        else {
+          endedHow = null;
+          place(attempt + 1);
+        }
+      },
+      (thrown: unknown) => {
+        if (state.name === "placing") refuse(asHoldoverError(thrown));
+      },
+    );
+  }
 
   function ask(hold: Hold): void {
     const upgrade = valuesOf(request.rawHeaders, "upgrade").join(", ");
@@ -125,7 +149,7 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
   }
 
   function onUpgrade(hold: Hold, answer: IncomingMessage, instance: Socket, fromInstance: Buffer): void {
-    instance.on("error", () => {});
+    instance.on("error", nothing);
     if (state.name !== "asking") {
       instance.destroy();
       return;
@@ -138,8 +162,13 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
     socket.write(`${lines.join("\r\n")}\r\n\r\n`, "latin1");
     const webSocket = tokensOf(answer.rawHeaders, "upgrade").includes("websocket");
     const ends = { client: socket, instance, fromClient: Buffer.concat(early), fromInstance };
-    const tunnel = openTunnel(ends, webSocket, waits, finish);
-    state = { name: "tunnelling", hold, tunnel };
+    state = { name: "tunnelling" };
+    const tunnel = openTunnel(ends, webSocket, waits, tunnelOver(hold, over));
+    // From here on nothing refers to this function's scope: both heads would be kept for as long as the tunnel lasts.
+    held.end = tunnel.end;
+    exchange.destroy = tunnel.destroy;
+    // The tunnel sees by itself that the client has gone, and lets the instance get to its end.
+    exchange.clientGone = nothing;
     socket.resume();
     instance.resume();
   }
@@ -185,10 +214,8 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
         state.answer.breakOff();
         socket.destroy();
         return;
-      case "tunnelling":
-        state.tunnel.end(how);
-        return;
       case "placing":
+      case "tunnelling":
       case "refused":
       case "over":
     }
@@ -214,16 +241,20 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
     over();
   }
 
-  return {
-    clientGone: () => {
-      // The tunnel sees it by itself, and lets the instance get to its end.
-      if (state.name === "tunnelling") return;
-      if (state.name === "asking" || state.name === "answering") state.upstream.destroy();
-      finish();
-    },
-    destroy: () => {
-      socket.destroy();
-      if (state.name === "tunnelling") state.tunnel.destroy();
-    },
+  function clientGone(): void {
+    if (state.name === "asking" || state.name === "answering") state.upstream.destroy();
+    finish();
+  }
+
+  return exchange;
+}
+
+function tunnelOver(hold: Hold, over: () => void): () => void {
+  return () => {
+    hold.done();
+    over();
   };
 }
+
+/** A listener that keeps no scope alive. */
+const nothing = (): void => {};

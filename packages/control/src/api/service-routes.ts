@@ -15,7 +15,7 @@ import {
 
 const RELEASE = "/v1/services/:service/releases/:release";
 const UNKNOWN = ["SERVICE_UNKNOWN", "RELEASE_UNKNOWN"] as const;
-const STORED = ["STORE_FAILED", "LINK_DOWN", "CONTROL_BUSY"] as const;
+const STORED = ["STORE_FAILED", "LINK_DOWN", "NOT_IN_FORCE", "HOST_CLOSING", "CONTROL_BUSY"] as const;
 
 /** Services, their releases and instances. */
 export function addServiceRoutes(app: App, { operations, actorOf }: RouteContext): void {

@@ -24,8 +24,10 @@ import {
   type Traffic,
 } from "@holdover/core";
 
-/** A host answers from memory, so one that takes this long, ms, is stuck; the call fails and may be made again. */
+/** A host answers from memory, so one that takes this long, ms, is stuck: what it told before is not known any more. */
 const CALL_TIMEOUT_MS = 10_000;
+/** Events that could not be stored are tried again after this, ms. */
+const EVENTS_AGAIN_MS = 1000;
 
 type EventListener = (host: string, events: readonly SessionEvent[]) => Promise<void>;
 
@@ -58,6 +60,8 @@ interface Host {
   address: string | null;
   instances: readonly Instance[] | null;
   counts: Extract<ToControl, { type: "counts" }> | null;
+  /** The batch that came and is not stored yet: the host sends none before it hears of this one. */
+  events: readonly SessionEvent[] | null;
   bySession: ReadonlyMap<string, SessionCount> | null;
 }
 
@@ -87,19 +91,28 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
     const id = lastId;
     return new Promise((resolve, reject) => {
       const cancelTimeout = clock.after(CALL_TIMEOUT_MS, () => {
-        to.calls.delete(id);
-        const problem = `the host did not answer "${asked.name}" within ${formatDuration(CALL_TIMEOUT_MS)}`;
-        reject(new HoldoverError("LINK_DOWN", { problem }));
+        log("link.stuck", { call: asked.name, after: formatDuration(CALL_TIMEOUT_MS) });
+        // All that waits fails with it, and at once: one after another they would hold up control for minutes.
+        to.socket.destroy();
       });
       to.calls.set(id, { resolve, reject, cancelTimeout });
       send(to, { type: "call", id, call: asked });
     });
   };
 
-  const takeEvents = async (from: Host, events: readonly SessionEvent[]): Promise<void> => {
-    const upToSeq = events.at(-1)?.seq;
-    if (upToSeq === undefined || !from.name) return;
-    for (const listener of eventListeners) await listener(from.name, events);
+  /** Says that events are stored only when they are: without a listener they wait, after a failure they are tried again. */
+  const takeEvents = async (from: Host): Promise<void> => {
+    const { events, name } = from;
+    const upToSeq = events?.at(-1)?.seq;
+    if (!events || upToSeq === undefined || name === null || host !== from || eventListeners.size === 0) return;
+    try {
+      for (const listener of eventListeners) await listener(name, events);
+    } catch (thrown) {
+      log("link.events.failed", { count: events.length, problem: asHoldoverError(thrown).message });
+      clock.after(EVENTS_AGAIN_MS, () => void takeEvents(from));
+      return;
+    }
+    from.events = null;
     send(from, { type: "events-stored", upToSeq });
   };
 
@@ -126,7 +139,8 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
         from.bySession = new Map(Object.entries(message.sessions));
         return changed();
       case "events":
-        return takeEvents(from, message.events);
+        from.events = message.events;
+        return takeEvents(from);
       case "reply": {
         const waiting = from.calls.get(message.id);
         if (!waiting) return;
@@ -139,7 +153,9 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
     }
   };
 
+  const sockets = new Set<Socket>();
   const server = createServer((socket) => {
+    sockets.add(socket);
     const from: Host = {
       socket,
       calls: new Map(),
@@ -147,6 +163,7 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
       address: null,
       instances: null,
       counts: null,
+      events: null,
       bySession: null,
     };
     const reader = new LineReader();
@@ -165,6 +182,7 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
     // What broke the link is of no use to anybody: `close` follows, and the host connects again.
     socket.on("error", () => {});
     socket.once("close", () => {
+      sockets.delete(socket);
       for (const waiting of from.calls.values()) {
         waiting.cancelTimeout();
         waiting.reject(new HoldoverError("LINK_DOWN"));
@@ -199,6 +217,7 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
     subscribe,
     onEvents: (listener) => {
       eventListeners.add(listener);
+      if (host) void takeEvents(host);
       return () => eventListeners.delete(listener);
     },
   };
@@ -219,7 +238,8 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
     platform,
     linked: () => host?.name != null,
     close: async () => {
-      host?.socket.destroy();
+      // Those that never said who they are, too: the server waits for the last of them.
+      for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
     },
   };

@@ -54,12 +54,18 @@ function runToEnd(spec: GateSpec): Promise<string | undefined> {
         late = true;
         killGroup();
       }, spec.timeoutMs);
-      child.once("error", (error) => {
+      // Whoever asked for it may end before it does, and with it the time that the gate was given.
+      process.once("exit", killGroup);
+      const over = (): void => {
         clearTimeout(timer);
+        process.off("exit", killGroup);
+      };
+      child.once("error", (error) => {
+        over();
         resolve(`it could not be started: ${problemOf(error)}`);
       });
       child.once("exit", (code, signal) => {
-        clearTimeout(timer);
+        over();
         // What it left in the background would go on writing to the log of a gate that is over.
         killGroup();
         if (late) resolve(`it did not end within ${formatDuration(spec.timeoutMs)}`);

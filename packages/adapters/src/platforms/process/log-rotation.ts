@@ -1,15 +1,46 @@
 import { ftruncateSync, fstatSync, readSync, writeSync } from "node:fs";
 import { constants, copyFile, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { problemOf, type Clock } from "@holdover/core";
 import { olderLog } from "./log-tail.ts";
 
 /** A log above this is rotated; one older file is kept, so a log takes about twice this on disk. */
-export const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
+const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
 /** How often the size is looked at: what a program writes in between comes on top. */
-export const LOG_CHECK_MS = 10_000;
+const LOG_CHECK_MS = 10_000;
 
 const CHUNK_BYTES = 65_536;
 /** The rest is copied in rounds until so little is left that the last round and the truncation are one short step. */
 const ROUNDS = 8;
+
+/**
+ * Keeps logs within their limit, from the first look a moment from now until what it returns is called. Whoever writes
+ * them has to append (O_APPEND).
+ * @param files the logs to look at, asked for anew each time
+ */
+export function keepLogsBounded(
+  files: () => Iterable<string>,
+  clock: Clock,
+  log: (event: string, detail: Readonly<Record<string, unknown>>) => void,
+): () => void {
+  let stopped = false;
+  let cancel = (): void => {};
+  const look = async (): Promise<void> => {
+    for (const file of files()) {
+      if (stopped) return;
+      try {
+        if (await rotateLog(file, LOG_LIMIT_BYTES)) log("log-rotated", { file });
+      } catch (error) {
+        log("log-rotation-failed", { file, problem: problemOf(error) });
+      }
+    }
+    if (!stopped) cancel = clock.after(LOG_CHECK_MS, () => void look());
+  };
+  void look();
+  return () => {
+    stopped = true;
+    cancel();
+  };
+}
 
 /**
  * Copies a log to `.1` and empties it in place, because the program holds the file open and cannot be told of a new one.

@@ -19,7 +19,7 @@ import { beyondKept, removeLogs } from "./ended-instances.ts";
 import { childEnvironment } from "./environment.ts";
 import { pause } from "./health-check.ts";
 import { watchLife, watchStart } from "./health-watch.ts";
-import { LOG_CHECK_MS, LOG_LIMIT_BYTES, rotateLog } from "./log-rotation.ts";
+import { keepLogsBounded } from "./log-rotation.ts";
 import { createPorts, INSTANCE_HOST } from "./ports.ts";
 import { groupRuns, signalGroup, startTimeOf, stillRuns } from "./process-table.ts";
 import { createRecords, type InstanceRecord } from "./records.ts";
@@ -88,7 +88,7 @@ export function createProcessPlatform(options: ProcessPlatformOptions): ProcessP
   let view: readonly Instance[] | null = null;
   let phase: "new" | "open" | "stopping" = "new";
   let cancelPoll = (): void => undefined;
-  let cancelRotation = (): void => undefined;
+  let stopRotation = (): void => undefined;
 
   function publish(): void {
     view = [...all.values()].map((one) => one.instance);
@@ -312,23 +312,6 @@ export function createProcessPlatform(options: ProcessPlatformOptions): ProcessP
     cancelPoll = clock.after(ADOPTED_EVERY_MS, pollAdopted);
   }
 
-  async function rotateLogs(): Promise<void> {
-    for (const { instance } of all.values()) {
-      if (!isAlive(instance)) continue;
-      try {
-        if (await rotateLog(instance.logFile, LOG_LIMIT_BYTES)) log("log-rotated", { instance: instance.id });
-      } catch (error) {
-        log("log-rotation-failed", { instance: instance.id, problem: problemOf(error) });
-      }
-    }
-  }
-
-  function rotateLater(): void {
-    cancelRotation = clock.after(LOG_CHECK_MS, () => {
-      void rotateLogs().finally(() => !closing.signal.aborted && rotateLater());
-    });
-  }
-
   async function adopt(): Promise<void> {
     if (phase !== "new") throw misuse("adopt() was called twice");
     phase = "open";
@@ -352,7 +335,8 @@ export function createProcessPlatform(options: ProcessPlatformOptions): ProcessP
     forgetOldest();
     publish();
     pollAdopted();
-    rotateLater();
+    const running = (): string[] => (view ?? []).filter(isAlive).map(({ logFile }) => logFile);
+    stopRotation = keepLogsBounded(running, clock, log);
   }
 
   function resume(one: Supervised): void {
@@ -407,7 +391,7 @@ export function createProcessPlatform(options: ProcessPlatformOptions): ProcessP
     async close() {
       closing.abort();
       cancelPoll();
-      cancelRotation();
+      stopRotation();
       await Promise.allSettled(starts.values());
       for (const one of all.values()) {
         one.watch.abort();

@@ -1,0 +1,106 @@
+import type { Session } from "@holdover/core";
+import type { HeldConnection } from "./hold.ts";
+
+/** A connection's part in a session, from joining to leaving. */
+export interface Part {
+  readonly session: Session;
+  readonly instance: string;
+  readonly connection: HeldConnection;
+  /** `told`: to end, and on its way out. */
+  state: "held" | "told" | "left";
+}
+
+/** What of a service is there: connections that have joined, and how many of them were told to end. */
+interface Tally {
+  held: number;
+  told: number;
+}
+
+/**
+ * Every connection's part, by session and by instance. A session that has ended has its parts until they have left, so
+ * an instance is known to be free only when the last byte of the last connection has gone.
+ */
+export class Parts {
+  readonly #of = new Map<Session, Set<Part>>();
+  readonly #on = new Map<string, Set<Part>>();
+  readonly #tallies = new Map<string, Tally>();
+  #total = 0;
+
+  get total(): number {
+    return this.#total;
+  }
+
+  join(session: Session, instance: string, connection: HeldConnection): Part {
+    const part: Part = { session, instance, connection, state: "held" };
+    addTo(this.#of, session, part);
+    addTo(this.#on, instance, part);
+    this.#tally(session.service).held += 1;
+    this.#total += 1;
+    return part;
+  }
+
+  /** False: it had left before. */
+  leave(part: Part): boolean {
+    if (part.state === "left") return false;
+    removeFrom(this.#of, part.session, part);
+    removeFrom(this.#on, part.instance, part);
+    const tally = this.#tally(part.session.service);
+    tally.held -= 1;
+    if (part.state === "told") tally.told -= 1;
+    this.#total -= 1;
+    part.state = "left";
+    return true;
+  }
+
+  /** Tells a connection to end, once. False: it had been told, or had left, before. */
+  tell(part: Part, how: "moved" | "cut" | "lost"): boolean {
+    if (part.state !== "held") return false;
+    part.state = "told";
+    this.#tally(part.session.service).told += 1;
+    part.connection.end(how);
+    return true;
+  }
+
+  /** A copy, as it is now. */
+  of(session: Session): Part[] {
+    return [...(this.#of.get(session) ?? [])];
+  }
+
+  /** A copy, as it is now. */
+  on(instance: string): Part[] {
+    return [...(this.#on.get(instance) ?? [])];
+  }
+
+  countOn(instance: string): number {
+    return this.#on.get(instance)?.size ?? 0;
+  }
+
+  /** Instances with a connection. */
+  instances(): Iterable<string> {
+    return this.#on.keys();
+  }
+
+  /** Connections of a service, without those that were told to end: they are no longer live. */
+  liveOf(service: string): number {
+    const { held, told } = this.#tally(service);
+    return held - told;
+  }
+
+  #tally(service: string): Tally {
+    let tally = this.#tallies.get(service);
+    if (!tally) this.#tallies.set(service, (tally = { held: 0, told: 0 }));
+    return tally;
+  }
+}
+
+function addTo<K>(sets: Map<K, Set<Part>>, key: K, part: Part): void {
+  const set = sets.get(key);
+  if (set) set.add(part);
+  else sets.set(key, new Set([part]));
+}
+
+function removeFrom<K>(sets: Map<K, Set<Part>>, key: K, part: Part): void {
+  const set = sets.get(key);
+  set?.delete(part);
+  if (set?.size === 0) sets.delete(key);
+}

@@ -1,0 +1,117 @@
+import {
+  HoldoverError,
+  type DataPlane,
+  type LiveSession,
+  type Released,
+  type RoutingTable,
+  type SessionCount,
+  type SessionEvent,
+  type Traffic,
+} from "@holdover/core";
+
+type EventListener = (host: string, events: readonly SessionEvent[]) => Promise<void>;
+
+/** A data plane without connections: sessions are numbers that a test sets, and the link is up or down as it says. */
+export class MemoryDataPlane implements DataPlane {
+  /** Every table that came into force, oldest first. */
+  readonly tables: RoutingTable[] = [];
+  readonly #sessions = new Map<string, SessionCount>();
+  readonly #listeners = new Set<() => void>();
+  readonly #eventListeners = new Set<EventListener>();
+  #number = 0;
+  #linked = true;
+  #closing = false;
+
+  linked(): boolean {
+    return this.#linked;
+  }
+
+  setLinked(linked: boolean): void {
+    this.#linked = linked;
+    this.#changed();
+  }
+
+  /** As a host does that comes back with the table of another time. */
+  setTableNumber(number: number): void {
+    this.#number = number;
+    this.#changed();
+  }
+
+  setSessions(instance: string, open: number): void {
+    if (open === 0) this.#sessions.delete(instance);
+    else this.#sessions.set(instance, { open, lingering: 0, connections: open });
+    this.#changed();
+  }
+
+  setClosing(): void {
+    this.#closing = true;
+    this.#changed();
+  }
+
+  /** Hands a batch to whoever listens. @throws what a listener throws: then the batch is to come again */
+  async tell(host: string, events: readonly SessionEvent[]): Promise<void> {
+    for (const listener of this.#eventListeners) await listener(host, events);
+  }
+
+  async apply(table: RoutingTable): Promise<void> {
+    this.#mustBeLinked();
+    if (table.number <= this.#number) return;
+    this.#number = table.number;
+    this.tables.push(table);
+    this.#changed();
+  }
+
+  async release(instance: string): Promise<Released> {
+    this.#mustBeLinked();
+    const sessions = this.#sessions.get(instance)?.open ?? 0;
+    return sessions === 0 ? { released: true, cut: 0 } : { released: false, sessions };
+  }
+
+  async sessions(): Promise<LiveSession[]> {
+    this.#mustBeLinked();
+    return [];
+  }
+
+  counts(): ReadonlyMap<string, SessionCount> | null {
+    return this.#linked ? new Map(this.#sessions) : null;
+  }
+
+  tableInForce(): number | null {
+    return this.#linked ? this.#number : null;
+  }
+
+  traffic(): Traffic | null {
+    return this.#linked ? { requests: 0, upgrades: 0, connections: 0, refused: {} } : null;
+  }
+
+  address(): string | null {
+    return this.#linked ? "http://127.0.0.1:8080" : null;
+  }
+
+  closing(): boolean {
+    return this.#linked && this.#closing;
+  }
+
+  async shutdown(): Promise<void> {
+    this.#mustBeLinked();
+    this.setClosing();
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  onEvents(listener: EventListener): () => void {
+    this.#eventListeners.add(listener);
+    return () => this.#eventListeners.delete(listener);
+  }
+
+  #mustBeLinked(): void {
+    if (!this.#linked) throw new HoldoverError("LINK_DOWN");
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
