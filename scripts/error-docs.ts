@@ -16,6 +16,7 @@ export const PLACEHOLDERS: Readonly<Record<string, string>> = {
   how: "the exit code or the signal",
   instance: "the id of the instance: service, release and a number",
   known: "what there is instead",
+  left: "how many sessions are left",
   limit: "the most that is allowed",
   method: "the HTTP method",
   path: "the path of the request",

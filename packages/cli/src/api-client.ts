@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { request } from "node:http";
 import {
   errorFromBody,
@@ -220,9 +222,23 @@ export class ApiClient {
     if (error instanceof HoldoverError) return error;
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (code === "ENOENT" || code === "ECONNREFUSED" || code === "ENOTSOCK") {
+      if (hostRuns(this.#socket)) {
+        const problem = "the host runs and is starting it again; if that lasts, see control.log.";
+        return new HoldoverError("CONTROL_BUSY", { problem }, { cause: error });
+      }
       return new HoldoverError("NOT_RUNNING", { socket: this.#socket }, { cause: error });
     }
     return new HoldoverError("CONTROL_BUSY", { problem: `${problemOf(error)}.` }, { cause: error });
+  }
+}
+
+/** Whether the host of this control socket is alive: then control is away for a moment only. */
+function hostRuns(socket: string): boolean {
+  try {
+    const pid = Number.parseInt(readFileSync(join(dirname(socket), "host.pid"), "utf8"), 10);
+    return pid > 0 && process.kill(pid, 0);
+  } catch {
+    return false;
   }
 }
 

@@ -139,6 +139,7 @@ export function releaseView(id: string, state: ReleaseView["state"], fields: Par
     instances: [],
     sessions: { open: 0, lingering: 0, connections: 0 },
     retention: null,
+    problem: null,
     failure: null,
     ...fields,
   };

@@ -5,8 +5,8 @@ import { checkCommand, removeSnapshot, runGate, tailLog, takeSnapshot } from "@h
 import { openControlStore } from "@holdover/adapters/stores/sqlite";
 import { Control, createApi, createMetrics, type Builds } from "@holdover/control";
 import { asHoldoverError, type AuditEntry, type ServiceDefinition } from "@holdover/core";
-import { pino } from "pino";
 import { parseAddress } from "./address.ts";
+import { createLogger } from "./logger.ts";
 import { stateDirOf, writeWhole, type StateDir } from "./state-dir.ts";
 import { systemClock } from "./system-clock.ts";
 import { VERSION } from "./version.ts";
@@ -23,7 +23,7 @@ export type ControlMessage =
   | { readonly type: "notice"; readonly entry: AuditEntry }
   | { readonly type: "failed"; readonly error: ReturnType<ReturnType<typeof asHoldoverError>["body"]> };
 
-const logger = pino({ name: "control", timestamp: pino.stdTimeFunctions.isoTime });
+const logger = createLogger("control");
 const log = (event: string, detail: object): void => logger.info(detail, event);
 
 /** How long a change under way and the answers to calls may take at the end, ms; all of it can be cut short. */

@@ -11,10 +11,10 @@ import {
   type LinkCall,
 } from "@holdover/core";
 import { createRouter, openHostLink, type HostLink, type Router } from "@holdover/router";
-import { pino } from "pino";
 import { parseAddress } from "./address.ts";
 import { keepControl } from "./control-child.ts";
 import type { ControlConfig } from "./control-process.ts";
+import { createLogger } from "./logger.ts";
 import { makeStateDir, secretAt, stateDirOf, writeWhole, type StateDir } from "./state-dir.ts";
 import { systemClock } from "./system-clock.ts";
 
@@ -62,10 +62,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const state = stateDirOf(options.stateDir);
   await makeStateDir(state);
   const store = openHostStore(state.hostDatabase);
-  const logger = pino(
-    { name: "host", timestamp: pino.stdTimeFunctions.isoTime },
-    pino.destination({ dest: `${state.logs}/host.log`, mode: 0o600, sync: true }),
-  );
+  const logger = createLogger("host", `${state.logs}/host.log`);
   const log = (event: string, detail: object): void => logger.info(detail, event);
   // No instance gets less time to exit than its service was promised.
   const stopGraceMs = Math.max(...Object.values(config.services).map((service) => service.stopGrace));

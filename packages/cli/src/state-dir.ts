@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { HoldoverError, problemOf } from "@holdover/core";
 
 /** What lies where in the state directory. Everything in it is for its owner alone (0700, files 0600). */
 export interface StateDir {
@@ -42,9 +43,15 @@ export function stateDirOf(dir: string): StateDir {
   };
 }
 
+/** @throws HoldoverError STATE_DIR_UNUSABLE */
 export async function makeStateDir(state: StateDir): Promise<void> {
-  for (const dir of [state.dir, state.run, state.releases, state.logs])
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+  try {
+    for (const dir of [state.dir, state.run, state.releases, state.logs]) {
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+    }
+  } catch (cause) {
+    throw new HoldoverError("STATE_DIR_UNUSABLE", { dir: state.dir, problem: problemOf(cause) }, { cause });
+  }
 }
 
 /** Writes a small file whole or not at all: a reader never sees half of it. */

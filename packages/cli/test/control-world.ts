@@ -56,6 +56,8 @@ export const definition = (given: Record<string, unknown> = {}): ServiceDefiniti
     command: ["node", "instance.js"],
     env: { BEHAVIOUR: "serve" },
     health: { path: "/health" },
+    // Empty releases retire at once, or every test would wait for the floor.
+    retention: { policy: "until-empty", floor: "0s" },
     ...given,
   });
 

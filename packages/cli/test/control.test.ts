@@ -146,7 +146,13 @@ describe("a crash of control", () => {
 describe("a definition that comes with a deploy", () => {
   test("is in force from the cutover on, and not before", async () => {
     const world = await openRooms();
-    const given = { ...definition(), health: {}, session: {}, retention: { policy: "until-empty" }, stopGrace: "1s" };
+    const given = {
+      ...definition(),
+      health: {},
+      session: {},
+      retention: { policy: "until-empty", floor: "0s" },
+      stopGrace: "1s",
+    };
     const { disconnects: _, ...section } = given;
     await deploy(world, "v2", { then: WAIT, definition: { ...section, path: "/chat" } });
     await world.becomes("rooms", "v2", "ready");

@@ -52,8 +52,21 @@ export function releaseView(service: ServiceRecord, release: ReleaseRecord, know
     instances,
     sessions: known.instances === null || known.sessions === null ? null : sum(instances.map((one) => one.sessions)),
     retention: retentionView(service, release, known.nowMs),
+    problem: problemOf(service.name, release, known),
     failure: state.name === "failed" ? { ...state.failure, log: [...state.failure.log] } : null,
   };
+}
+
+/** A release that takes new sessions and is short of instances says what ended the last one. */
+function problemOf(service: string, release: ReleaseRecord, known: Known): string | null {
+  if (admissionOf(release.state) !== "new" || known.instances === null) return null;
+  const own = known.instances.filter((one) => one.service === service && one.release === release.id);
+  const ready = own.filter((one) => one.state.name === "ready").length;
+  const wanted = release.definition.instances;
+  if (ready >= wanted) return null;
+  const exits = own.flatMap(({ id, state }) => (state.name === "lost" ? [{ id, ...state.exit }] : []));
+  const last = exits.toSorted((a, b) => b.atMs - a.atMs)[0];
+  return `${ready} of ${wanted} instances are ready${last ? `; ${last.id} ended: ${last.problem}` : ""}`;
 }
 
 export function instanceView(instance: Instance, known: Known): InstanceView {

@@ -234,6 +234,18 @@ export const ERRORS = {
     what: "The API already serves {limit} event streams.",
     next: "Close one that is not needed, or try again later.",
   },
+  STATE_DIR_UNUSABLE: {
+    status: 500,
+    exit: 1,
+    what: "The state directory {dir} cannot be made: {problem}",
+    next: "Give this user the right to write there, or name another with `state:` in holdover.yaml.",
+  },
+  SHUTDOWN_TIMEOUT: {
+    status: 503,
+    exit: 1,
+    what: "Holdover is still shutting down after {timeout}, with {left}.",
+    next: "It goes on by itself. Cut what is left with `holdover down --now`.",
+  },
   STORE_CORRUPT: {
     status: 500,
     exit: 1,

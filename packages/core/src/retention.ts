@@ -19,9 +19,11 @@ export interface RetentionVerdict {
  */
 export function retentionOf(release: ReleaseRecord, policy: RetentionPolicy, nowMs: number): RetentionVerdict {
   const sinceMs = release.state.sinceMs;
-  const floorUntilMs = sinceMs + policy.floor;
+  // A window is a promise of when it ends; being kept warm does not lengthen it.
+  const floor = policy.policy === "fixed" ? Math.min(policy.floor, policy.window) : policy.floor;
+  const floorUntilMs = sinceMs + floor;
   const warm = nowMs < floorUntilMs;
-  const kept = `kept warm for a rollback for ${formatDuration(policy.floor)}`;
+  const kept = `kept warm for a rollback for ${formatDuration(floor)}`;
   switch (policy.policy) {
     case "until-empty":
       return {
@@ -31,7 +33,7 @@ export function retentionOf(release: ReleaseRecord, policy: RetentionPolicy, now
         why: warm ? `until empty, and ${kept}` : "until empty: no session is ended by its age",
       };
     case "fixed": {
-      const deadlineMs = sinceMs + Math.max(policy.window, policy.floor);
+      const deadlineMs = sinceMs + policy.window;
       return {
         verdict: nowMs >= deadlineMs ? "expire" : warm ? "keep" : "retire",
         deadlineMs,

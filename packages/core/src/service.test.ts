@@ -36,7 +36,7 @@ describe("what the configuration leaves out", () => {
           instances: 1,
           session: { key: [], linger: 60_000 },
           health: { startTimeout: 30_000, interval: 2000, timeout: 1000 },
-          retention: { policy: "until-empty", floor: 0 },
+          retention: { policy: "until-empty", floor: 300_000 },
           disconnects: { atOnce: 0.05, period: 1000 },
           stopGrace: 10_000,
         },
@@ -50,7 +50,7 @@ describe("what the configuration leaves out", () => {
       session: { key: [], linger: 300_000 },
     });
     expect(serviceOf({ retention: { policy: "fixed", window: "1h" } })).toMatchObject({
-      retention: { policy: "fixed", window: 3_600_000, floor: 0, grace: 30_000 },
+      retention: { policy: "fixed", window: 3_600_000, floor: 300_000, grace: 30_000 },
     });
     expect(serviceOf({ gate: { command: "check" } })).toMatchObject({ gate: { command: ["check"], timeout: 60_000 } });
   });

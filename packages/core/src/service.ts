@@ -101,16 +101,20 @@ const health = z
   })
   .prefault({});
 
+/** Long enough to see that a release is bad and to go back to one that still runs. */
+const floor = () =>
+  duration("How long a retained release is kept warm for a rollback, even with no session left.").default(300_000);
+
 const retention = z
   .discriminatedUnion("policy", [
     z.strictObject({
       policy: z.literal("until-empty"),
-      floor: duration("How long a retained release is kept warm for a rollback, even with no session left.").default(0),
+      floor: floor(),
     }),
     z.strictObject({
       policy: z.literal("fixed"),
       window: duration("How long a retained release may finish its sessions."),
-      floor: duration("How long a retained release is kept warm for a rollback, even with no session left.").default(0),
+      floor: floor(),
       grace: duration("After the window: how long what is left is asked to move, before it is cut.").default(30_000),
     }),
   ])

@@ -12,9 +12,12 @@ import {
   serviceDefinition,
 } from "../src/index.ts";
 
-/** A definition as the configuration would give it; what is not named has its default. */
+/** A definition as the configuration would give it, but that an empty release is not kept warm; the rest has its default. */
 export function sampleDefinition(given: Partial<ServiceDefinition> = {}): ServiceDefinition {
-  return { ...serviceDefinition.parse({ command: "serve" }), ...given };
+  return {
+    ...serviceDefinition.parse({ command: "serve", retention: { policy: "until-empty", floor: "0s" } }),
+    ...given,
+  };
 }
 
 export function sampleRelease(id: string, state: ReleaseState, given: Partial<ReleaseRecord> = {}): ReleaseRecord {

@@ -1,6 +1,6 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import type { HoldoverError } from "@holdover/core";
+import type { ErrorBody, HoldoverError } from "@holdover/core";
 import { softClose } from "./soft-close.ts";
 
 /**
@@ -47,8 +47,19 @@ export function answerOnSocket(socket: Socket, error: HoldoverError, waitMs: num
   softClose(socket, waitMs);
 }
 
+/** What a stranger may know: a fault inside is named by its code alone, without the paths and words of this machine. */
+function publicBody(error: HoldoverError): ErrorBody {
+  if (error.code !== "STORE_FAILED" && error.code !== "INTERNAL") return error.body();
+  return {
+    code: error.code,
+    what: "Holdover cannot take this session now.",
+    next: "Try again in a moment; its operator finds the cause in the log of host.",
+    details: {},
+  };
+}
+
 function messageOf(error: HoldoverError): { fields: string[]; body: string } {
-  const body = `${JSON.stringify({ error: error.body() })}\n`;
+  const body = `${JSON.stringify({ error: publicBody(error) })}\n`;
   const fields = [
     ["Content-Type", "application/json; charset=utf-8"],
     ["Content-Length", String(Buffer.byteLength(body))],

@@ -41,6 +41,8 @@ async function down(cli: Cli, options: DownOptions): Promise<number> {
   const host = await pidIn(join(located.stateDir, "run", "host.pid"));
   await api.shutdown(options.now === true);
   const progress = createProgress(cli.terminal, cli.json);
+  if (!options.now)
+    cli.note("What is still live after `shutdownGrace` (25s unless holdover.yaml says otherwise) is cut.");
   return interruptible(cli.terminal, async (signal) => {
     try {
       await untilGone(cli, api, progress, options.timeout, signal);
@@ -59,7 +61,7 @@ async function down(cli: Cli, options: DownOptions): Promise<number> {
   });
 }
 
-/** @throws HoldoverError CONTROL_BUSY when it is still there after `timeoutMs` */
+/** @throws HoldoverError SHUTDOWN_TIMEOUT when it is still there after `timeoutMs` */
 async function untilGone(
   cli: Cli,
   api: ApiClient,
@@ -87,9 +89,7 @@ async function untilGone(
       if (removed || performance.now() - awaySince > GONE_AFTER_MS) return;
     }
     if (performance.now() - startedAt > timeoutMs) {
-      throw new HoldoverError("CONTROL_BUSY", {
-        problem: `it is still shutting down after ${formatDuration(timeoutMs)}, with ${left}.`,
-      });
+      throw new HoldoverError("SHUTDOWN_TIMEOUT", { timeout: formatDuration(timeoutMs), left });
     }
     await cli.terminal.pause(POLL_MS, signal);
   }

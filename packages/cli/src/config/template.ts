@@ -14,6 +14,9 @@ listen: 127.0.0.1:8080 # where clients connect
 # api: 127.0.0.1:8090 # the control API, loopback only
 # state: .holdover # databases, snapshots, logs and sockets
 
+# How long \`down\` or SIGTERM waits for live sessions to end; then they are cut.
+# shutdownGrace: 25s
+
 services:
   ${service}:
     # The program and its arguments; no shell. It has to listen on the port given in PORT.
@@ -38,9 +41,9 @@ services:
     # A command that must exit with 0 before a release gets traffic; HOLDOVER_URL is a fresh instance.
     # gate: { command: node check.js }
 
-    # until-empty: a release stays until its last session has ended.
+    # until-empty: a release stays until its last session has ended, and at least for the floor, for a rollback.
     # fixed: sessions are asked to move after the window, and cut after the grace.
-    retention: { policy: until-empty }
+    retention: { policy: until-empty, floor: 5m }
     # retention: { policy: fixed, window: 1h, grace: 30s }
 `;
 }

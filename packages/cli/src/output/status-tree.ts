@@ -85,6 +85,7 @@ function releaseDetails(release: ReleaseView, nowMs: number): string[] {
     const healthy = release.instances.filter(({ state }) => state === "ready").length;
     return [`${healthy}/${release.instancesWanted} instances healthy, then ${release.then}`];
   }
+  if (release.problem !== null) return [`PROBLEM: ${release.problem}`];
   if (!release.retention) return [];
   const { deadlineMs, floorUntilMs, why } = release.retention;
   const warm = floorUntilMs > nowMs ? [`warm for a rollback until ${moment(floorUntilMs, nowMs)}`] : [];

@@ -119,6 +119,7 @@ export function releaseView(id: string, over: Partial<ReleaseView> = {}): Releas
     instances: [],
     sessions: { open: 2, lingering: 1, connections: 3 },
     retention: null,
+    problem: null,
     failure: null,
     ...over,
   };

@@ -48,6 +48,10 @@ export const releaseView = z
       })
       .nullable()
       .meta({ description: "For a retained or expiring release." }),
+    problem: z
+      .string()
+      .nullable()
+      .meta({ description: "Why it has fewer healthy instances than it should, where it has." }),
     failure: z.object({ code: z.string(), problem: z.string(), log: z.array(z.string()) }).nullable(),
   })
   .meta({ id: "Release" });
