@@ -21,6 +21,7 @@ module.exports = {
     only("router-imports-core", "router", ["core", "testkit"]),
     only("control-imports-core", "control", ["core", "testkit"]),
     only("adapters-import-core", "adapters", ["core", "testkit"]),
+    only("simulator-imports-core", "simulator", ["core"]),
     only("testkit-imports-core", "testkit", ["core"]),
     {
       name: "testkit-is-for-tests",
