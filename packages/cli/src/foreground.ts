@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { formatDuration, type AuditEntry, type HoldoverConfig } from "@holdover/core";
 import { startHost, type Addresses, type Host } from "./host-process.ts";
 import { VERSION } from "./version.ts";
@@ -42,7 +44,11 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
       configDir: options.configDir,
       stateDir: options.stateDir,
       onReady: (addresses) => {
-        print(json ? JSON.stringify({ ready: true, pid: process.pid, ...addresses }) : banner(addresses).join("\n"));
+        print(
+          json
+            ? JSON.stringify({ ready: true, pid: process.pid, ...addresses })
+            : banner(addresses, options).join("\n"),
+        );
         options.onReady(addresses);
       },
       onNotice: (entry) => {
@@ -65,18 +71,28 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   }
 }
 
-function banner(addresses: Addresses): string[] {
+function banner(addresses: Addresses, { config, configDir }: ForegroundOptions): string[] {
+  const [[name, service] = ["SERVICE", undefined]] = Object.entries(config.services);
+  const query = service?.session.key.find((place) => "query" in place);
+  const example = query && service?.hosts.length === 0 ? `   try ${addresses.listen}/?${query.query}=lobby` : "";
+  // The samples of this repository have their next release beside them.
+  const next =
+    service?.dir !== undefined && existsSync(join(configDir, `${service.dir}-v2`)) ? `${service.dir}-v2` : "DIR";
   return [
     `Holdover ${VERSION} is up.`,
     "",
-    `  clients   ${addresses.listen}`,
+    `  clients   ${addresses.listen}${example}`,
     `  API       ${addresses.api}   token in ${addresses.tokenFile}; what it can do: ${addresses.api}/openapi.json`,
     "",
     "  In a second terminal:",
-    "    npx holdover status -w                              what runs, and who is on it",
-    "    npx holdover deploy SERVICE --release v2 --dir DIR  ship; live sessions stay where they are",
-    "    npx holdover rollback SERVICE                       go back, at once",
-    "    npx holdover down                                   stop, when the live sessions have ended",
+    `    npx holdover deploy ${name} --release v2 --dir ${next}`,
+    "        ship; live sessions stay where they are",
+    "    npx holdover status -w",
+    "        what runs, and who is on it",
+    `    npx holdover rollback ${name}`,
+    "        go back, at once",
+    "    npx holdover down",
+    `        stop: waits up to ${formatDuration(config.shutdownGrace)} for live sessions, then cuts them`,
     "",
   ];
 }
