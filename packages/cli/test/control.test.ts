@@ -2,7 +2,6 @@ import type { AuditEntry, SessionEvent } from "@holdover/core";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { createControlWorld, definition, type ControlWorld } from "./control-world.ts";
 
-/* oxlint-disable unicorn/no-thenable -- `then` is the word for what comes after a deploy; nobody awaits it */
 const PROMOTE = { then: "promote" } as const;
 const WAIT = { then: "wait" } as const;
 const RAMP = { then: "ramp", percent: 10 } as const;

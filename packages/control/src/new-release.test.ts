@@ -4,7 +4,7 @@ import type { Builds } from "./builds.ts";
 import { newRelease, withoutOldest } from "./new-release.ts";
 
 const definition = serviceDefinition.parse({ command: "serve" });
-const promote = { then: "promote" } as const; // oxlint-disable-line unicorn/no-thenable -- what comes next; nobody awaits it
+const promote = { then: "promote" } as const;
 
 const release = (id: string, state: ReleaseRecord["state"], snapshot: string | null = null): ReleaseRecord => ({
   id,
@@ -54,7 +54,7 @@ test("of releases that are over the last fifty stay, and every one that still ru
 test("an id whose record was dropped counts its instances on from those that are remembered", async () => {
   const made = await newRelease({
     service: { name: "rooms", definition, releases: [] },
-    request: { release: "v1", dir: "/build", then: promote }, // oxlint-disable-line unicorn/no-thenable -- as above
+    request: { release: "v1", dir: "/build", then: promote },
     actor: "operator",
     nowMs: 5,
     instances: [instance("rooms.v1-9", "v1"), instance("rooms.v1-12", "v1"), instance("rooms.v1-1-30", "v1-1")],

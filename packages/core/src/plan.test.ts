@@ -231,8 +231,8 @@ describe("a starting release", () => {
 });
 
 describe("a ready release", () => {
-  const ramp: DeployIntent = { then: "ramp", percent: 5 }; // oxlint-disable-line unicorn/no-thenable -- what comes next; nobody awaits it
-  const wait: DeployIntent = { then: "wait" }; // oxlint-disable-line unicorn/no-thenable -- what comes next; nobody awaits it
+  const ramp: DeployIntent = { then: "ramp", percent: 5 };
+  const wait: DeployIntent = { then: "wait" };
   const instances = [sampleInstance("a", isReady())];
 
   test("is promoted, ramped or left waiting, as the deploy wanted", () => {

@@ -28,7 +28,7 @@ export function sampleRelease(id: string, state: ReleaseState, given: Partial<Re
     dir: `/builds/${id}`,
     snapshot: `/snapshots/${id}`,
     digest: "d".repeat(64),
-    intent: { then: "promote" }, // oxlint-disable-line unicorn/no-thenable -- the word for what comes next; nobody awaits it
+    intent: { then: "promote" },
     gatePassed: false,
     deployedBy: "operator",
     createdAtMs: 0,

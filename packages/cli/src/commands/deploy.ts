@@ -65,10 +65,8 @@ async function deploy(cli: Cli, named: string | undefined, options: DeployOption
 }
 
 function intentOf({ ramp, promote }: DeployOptions): DeployIntent {
-  /* oxlint-disable unicorn/no-thenable -- `then` is the API's word for what happens next */
   if (ramp !== undefined) return { then: "ramp", percent: ramp };
   return { then: promote ? "promote" : "wait" };
-  /* oxlint-enable unicorn/no-thenable */
 }
 
 /**

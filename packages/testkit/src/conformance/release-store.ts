@@ -141,7 +141,7 @@ function service(name: string, releases: readonly string[]): ServiceRecord {
     dir: "/srv/build",
     snapshot: null,
     digest: null,
-    intent: { then: "ramp", percent: 12.5 }, // oxlint-disable-line unicorn/no-thenable -- what comes then; nobody awaits it
+    intent: { then: "ramp", percent: 12.5 },
     gatePassed: true,
     deployedBy: "operator",
     createdAtMs: 6,
