@@ -94,7 +94,6 @@ export class ApiClient {
 
   /** Takes a release up; it is `starting` when this resolves. */
   async deploy(service: string, release: string, build: Build, intent: DeployIntent): Promise<ReleaseView> {
-    // oxlint-disable-next-line unicorn/no-thenable -- `then` is the API's word for what happens next
     const body: DeployRequest = { release, ...build, then: intent };
     return this.#post(`${servicePath(service)}/releases`, body);
   }
