@@ -6,7 +6,6 @@ export const PLACEHOLDERS: Readonly<Record<string, string>> = {
   allowed: "the states that the release can go to from here",
   check: "the health check: an HTTP path, or that the port takes connections",
   command: "the program that `command` names",
-  count: "how many sessions",
   dir: "the path of a directory",
   expected: "what had to be typed as confirmation",
   file: "the path of a file",

@@ -61,7 +61,7 @@ describe("an error", () => {
   });
 
   test("fills a number in, and takes dollar signs and braces of a detail as they are", () => {
-    expect(new HoldoverError("SESSIONS_LIVE", { count: 0 }).message).toBe("0 live sessions would be cut.");
+    expect(new HoldoverError("SESSION_LIMIT", { limit: 0 }).message).toBe("This router already holds 0 sessions.");
     expect(new HoldoverError("REQUEST_INVALID", { problem: "$& {count}" }).message).toBe("$& {count}");
   });
 

@@ -126,12 +126,6 @@ export const ERRORS = {
     what: "Release {release} of {service} is still {state} after {timeout}.",
     next: "The deploy goes on: see `holdover status -w`, or give it up with `holdover retire {service} {release}`.",
   },
-  SESSIONS_LIVE: {
-    status: 409,
-    exit: 4,
-    what: "{count} live sessions would be cut.",
-    next: "Wait until they have ended, or say that they may be cut: --now.",
-  },
   DIRECTORY_MISSING: {
     status: 400,
     exit: 2,

@@ -131,7 +131,7 @@ export class Sessions implements SessionHolder {
     if (sessions > 0 || this.#parts.countOn(instance) > 0) return { released: false, sessions };
     this.#givenUp.add(instance);
     this.#index();
-    return { released: true, cut: 0 };
+    return { released: true };
   }
 
   /** Admits no session any more; `cut` also ends what is live, paced. Resolves by `openCount()` reaching zero. */

@@ -64,7 +64,7 @@ export class MemoryDataPlane implements DataPlane {
   async release(instance: string): Promise<Released> {
     this.#mustBeLinked();
     const sessions = this.#sessions.get(instance)?.open ?? 0;
-    return sessions === 0 ? { released: true, cut: 0 } : { released: false, sessions };
+    return sessions === 0 ? { released: true } : { released: false, sessions };
   }
 
   async sessions(): Promise<LiveSession[]> {

@@ -34,9 +34,7 @@ export interface Traffic {
 }
 
 /** The answer to giving an instance up. */
-export type Released =
-  | { readonly released: true; readonly cut: number }
-  | { readonly released: false; readonly sessions: number };
+export type Released = { readonly released: true } | { readonly released: false; readonly sessions: number };
 
 /** What accepts, pins, forwards and closes. */
 export interface DataPlane {
