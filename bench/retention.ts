@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
-import { asHoldoverError, DEFAULT_WINDOW, formatDuration, HoldoverError, parseDuration } from "@holdover/core";
+import { asHoldoverError, DEFAULT_WINDOW, HoldoverError, parseDuration } from "@holdover/core";
 import type { WindowPolicy } from "@holdover/core";
+import { writeDocs } from "./retention/docs.ts";
+import { rowsTable, type Row } from "./retention/rows.ts";
 import { joinOutcomes, parseTrace, type PolicyOutcome, simulateRetention, type Trace } from "@holdover/simulator";
 
 /**
@@ -10,8 +12,6 @@ import { joinOutcomes, parseTrace, type PolicyOutcome, simulateRetention, type T
  * folded say something of a busier service with the same lengths.
  */
 
-/** What the issue asks of the default policy and of the forecast. */
-const TARGET = { windowRatio: 1.05, coverage: [0.75, 0.9], medianError: 0.25 } as const;
 /** A run with fewer deploys says little: the deploys are then also shifted in time, up to so often. */
 const WANTED_DEPLOYS = 96;
 const MOST_SHIFTS = 8;
@@ -27,13 +27,6 @@ const POLICIES: readonly WindowPolicy[] = [
 ];
 /** What policies without a budget of their own are held to. */
 const BUDGET = 0.05;
-
-interface Row {
-  readonly trace: string;
-  readonly fold: string | null;
-  readonly every: string;
-  readonly outcome: PolicyOutcome;
-}
 
 export function run(args: string[]): Promise<number> {
   try {
@@ -57,11 +50,12 @@ function measure(args: string[]): number {
     const trace = parseTrace(name, readTrace(file));
     for (const fold of [null, ...values.fold.split(",").filter((text) => text !== "none")]) {
       for (const outcome of shifted(trace, every, fold === null ? undefined : spanOf(fold), seed)) {
-        rows.push({ trace: name, fold, every: values.every, outcome });
+        rows.push({ trace: name, fold, outcome });
       }
     }
   }
-  print(rows);
+  for (const line of rowsTable(rows)) process.stdout.write(`${line}\n`);
+  if (values.docs !== undefined) writeDocs(values.docs, rows);
   if (values.json) process.stdout.write(`${JSON.stringify({ traces: rows.map(jsonOf) })}\n`);
   return 0;
 }
@@ -70,13 +64,14 @@ function readArgs(args: string[]) {
   const options = {
     json: { type: "boolean", default: false },
     every: { type: "string", default: "2h" },
-    fold: { type: "string", default: "1d" },
+    fold: { type: "string", default: "1d,3d" },
     seed: { type: "string", default: "1" },
+    docs: { type: "string" },
   } as const;
   try {
     return parseArgs({ args, options, allowPositionals: true });
   } catch (error) {
-    throw usage(asHoldoverError(error).message, "Options: --json --every 2h --fold 1d,3d|none --seed 1");
+    throw usage(asHoldoverError(error).message, "Options: --json --docs FILE --every 2h --fold 1d,3d|none --seed 1");
   }
 }
 
@@ -117,7 +112,7 @@ function shifted(trace: Trace, every: number, fold: number | undefined, seed: nu
   return POLICIES.map((_, index) => joinOutcomes(runs.flatMap((run) => run[index] ?? [])));
 }
 
-function jsonOf({ trace, fold, every, outcome }: Row) {
+function jsonOf({ trace, fold, outcome }: Row) {
   return {
     trace,
     fold,
@@ -130,85 +125,10 @@ function jsonOf({ trace, fold, every, outcome }: Row) {
     windowRatio: rounded(outcome.windowRatio),
     coverage80: rounded(outcome.coverage80),
     medianError: rounded(outcome.medianError),
-    every,
     overBudgetAtCeiling: outcome.overBudgetAtCeiling,
-    meanCut: rounded(outcome.meanCut),
-    meanWindowMs: Math.round(outcome.meanWindowMs),
-    releasesMean: rounded(outcome.releasesMean),
-    releasesMost: outcome.releasesMost,
-    instanceHours: rounded(outcome.instanceHours),
-    forecasts: outcome.forecasts,
-    uncalibrated: {
-      coverage80: rounded(outcome.model.coverage80),
-      medianError: rounded(outcome.model.medianError),
-    },
   };
 }
 
 function rounded(value: number | null): number | null {
   return value === null ? null : Number(value.toFixed(4));
-}
-
-const COLUMNS =
-  "trace|fold|policy|deploys|live|cut mean|worst|over budget|window|ratio|alive|80% holds|median error|short of";
-
-function print(rows: readonly Row[]): void {
-  const lines = [COLUMNS.split("|"), ...rows.map(cellsOf)];
-  const widths = COLUMNS.split("|").map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)));
-  for (const [index, cells] of lines.entries()) {
-    process.stdout.write(`| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |\n`);
-    if (index === 0) process.stdout.write(`|${widths.map((width) => "-".repeat(width + 2)).join("|")}|\n`);
-  }
-}
-
-function cellsOf({ trace, fold, outcome }: Row): string[] {
-  const { overBudget, overBudgetAtCeiling, coverage80, medianError, windowRatio } = outcome;
-  const ceiling = overBudgetAtCeiling > 0 ? ` (${overBudgetAtCeiling} at the ceiling)` : "";
-  return [
-    trace,
-    fold ?? "raw",
-    nameOf(outcome),
-    `${outcome.deploys}`,
-    outcome.live.toFixed(1),
-    percent(outcome.meanCut),
-    percent(outcome.worstCut),
-    `${overBudget}${ceiling}`,
-    formatDuration(outcome.meanWindowMs),
-    windowRatio?.toFixed(3) ?? "",
-    `${outcome.releasesMean.toFixed(2)}, at most ${outcome.releasesMost}`,
-    coverage80 === null ? "" : percent(coverage80),
-    medianError === null ? "" : percent(medianError),
-    shortOf(outcome),
-  ];
-}
-
-function nameOf({ policy }: PolicyOutcome): string {
-  switch (policy.policy) {
-    case "budget":
-      return `budget ${policy.disruptionBudget}`;
-    case "quantile":
-      return `P${policy.quantile * 100} × ${policy.factor}`;
-    case "fixed":
-      return `fixed ${formatDuration(policy.window)}`;
-    case "until-empty":
-      return "until-empty";
-  }
-}
-
-/** Which of the targets this row misses; only `budget` is held to them. */
-function shortOf(outcome: PolicyOutcome): string {
-  if (outcome.policy.policy !== "budget") return "";
-  const { coverage80, medianError, windowRatio } = outcome;
-  const [least, most] = TARGET.coverage;
-  const missed = [
-    outcome.overBudget > outcome.overBudgetAtCeiling && "budget",
-    windowRatio !== null && windowRatio > TARGET.windowRatio && "window",
-    coverage80 !== null && (coverage80 < least || coverage80 > most) && "interval",
-    medianError !== null && medianError > TARGET.medianError && "error",
-  ];
-  return missed.filter(Boolean).join(", ");
-}
-
-function percent(share: number): string {
-  return `${(share * 100).toFixed(1)}%`;
 }

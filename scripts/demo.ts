@@ -2,11 +2,13 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { REPOSITORY, startCluster, type Cluster, type ReleaseStatus } from "@holdover/testkit/cluster";
 import { gather, type Crowd } from "./demo/crowd.ts";
+import { expire, isSound, type Expired } from "./demo/expiring.ts";
 import { showProgress } from "./demo/progress.ts";
 
 /**
  * The whole story with real clients, a real router and real processes: `npm run demo`, or `npm run demo -- --json` for
- * one object in the last line. Ends with 1 if anybody lost a connection or a message, or landed on a wrong release.
+ * one object in the last line. Ends with 1 if anybody lost a connection or a message, or landed on a wrong release; and if,
+ * in the second part, a window that is over did not move everybody gently.
  */
 
 const ROOMS = 40;
@@ -30,6 +32,8 @@ interface Result {
   /** From the call to the new table being in force, ms. */
   rollbackMs: number;
   retired: string[];
+  /** The second part: a window that is over. */
+  expired: Expired | null;
   seconds: number;
 }
 
@@ -45,6 +49,7 @@ const result: Result = {
   newOnOldRelease: 0,
   rollbackMs: 0,
   retired: [],
+  expired: null,
   seconds: 0,
 };
 
@@ -74,7 +79,9 @@ try {
   crowd?.destroy();
   await cluster.stop();
 }
-conclude(crowd);
+const expired = await expire(progress);
+result.expired = expired;
+conclude(crowd, expired);
 
 async function tell(cluster: Cluster, crowd: Crowd): Promise<void> {
   await progress.step("holdover up", async () => {
@@ -156,13 +163,13 @@ async function releaseNow(release: string): Promise<ReleaseStatus> {
   return found;
 }
 
-function conclude(crowd: Crowd): void {
+function conclude(crowd: Crowd, expired: Expired): void {
   const { dropped, outstanding, duplicated, misordered, refused } = crowd.account();
   Object.assign(result, { dropped, messagesLost: outstanding, messagesDuplicated: duplicated });
   result.seconds = Math.round((performance.now() - startedAt) / 100) / 10;
   const { joinersOnWrongRelease, newOnOldRelease, retired } = result;
   const wrong = dropped + outstanding + duplicated + misordered + refused + joinersOnWrongRelease + newOnOldRelease;
-  const sound = wrong === 0 && retired.length === 2;
+  const sound = wrong === 0 && retired.length === 2 && isSound(expired);
   if (!sound) {
     progress.line(`Not as it should be; ${misordered} messages were out of order, ${refused} connections refused.`);
     for (const incident of crowd.incidents().slice(0, 20)) progress.line(`  ${incident}`);
@@ -174,6 +181,10 @@ function conclude(crowd: Crowd): void {
       `\n${dropped} connections dropped, ${outstanding} messages lost, ${duplicated} duplicated, ` +
         `${joinersOnWrongRelease + newOnOldRelease} on a wrong release, rollback in ${result.rollbackMs} ms, ` +
         `${result.seconds} s in all.`,
+    );
+    progress.line(
+      `At the end of a window: ${expired.moved} connections moved with Close 1012 and ${expired.closedOtherwise} closed ` +
+        `otherwise, ${expired.mostAtOnce} at once at the most (cap ${expired.cap}), ${expired.backOnNew} came back on v2.`,
     );
   }
   process.exitCode = sound ? 0 : 1;

@@ -34,19 +34,25 @@ const service: RoutedService = {
   hosts: [],
   path: "/",
   key: [{ query: "room" }],
-  lingerMs: 86_400_000,
+  label: null,
   disconnects: { atOnce: 0.1, periodMs: 1000 },
+  lingerMs: 60_000,
+  connectionAge: null,
   releases: [
     {
       id: "v1",
       admission: "new",
       percent: 100,
       ending: null,
+      lingerMs: 86_400_000,
+      wedged: null,
       instances: Array.from({ length: INSTANCES }, (_, n) => ({
         id: instanceId(n),
         host: "127.0.0.1",
         port: 1024 + n,
         capacity: null,
+        admission: "new",
+        ending: null,
       })),
     },
   ],
@@ -71,7 +77,7 @@ async function fill(): Promise<void> {
   store.table.save(table);
   for (let n = 0; n < pins; n++) {
     const candidate = { service: service.name, key: keyOf(n), release: "v1", instance: instanceId(n) };
-    await store.pins.place({ ...candidate, openedAtMs: Date.now() }, null, Date.now());
+    await store.pins.place({ ...candidate, openedAtMs: Date.now(), label: null }, null, Date.now());
     if ((n + 1) % TELL_EVERY === 0) process.send?.(n + 1);
   }
   process.send?.(pins);
@@ -91,6 +97,10 @@ async function read(): Promise<PinsRead> {
     tableCache: store.table,
     clock,
     limit: 2 * pins,
+    newKey: () => {
+      throw new Error("every session here has a key");
+    },
+    random: Math.random,
     changed: () => {},
     log: () => {},
   });
@@ -101,7 +111,7 @@ async function read(): Promise<PinsRead> {
   const after = process.memoryUsage();
 
   const spans = new Float64Array(LOOKUPS);
-  const connection = { end: () => {} };
+  const connection = { end: () => {}, bytes: () => 0 };
   for (let n = -WARM_LOOKUPS; n < LOOKUPS; n++) {
     // Fresh from bytes, as the key of a request is: a string that was looked up before carries its hash.
     const key = Buffer.from(keyOf(Math.floor(Math.random() * pins))).toString("latin1");

@@ -11,11 +11,17 @@ import {
 } from "@holdover/core";
 import type {
   AuditEntryView,
+  DeployPlanView,
   DeployRequest,
   EndedSessionView,
+  ForecastView,
   InstanceView,
   LiveSessionView,
+  PreparedView,
+  PrepareRequest,
   ReleaseView,
+  RestartPlanView,
+  RestartRequest,
   RollbackRequest,
   ServiceView,
   StatusView,
@@ -23,10 +29,16 @@ import type {
 
 export type {
   AuditEntryView,
+  DeployPlanView,
   EndedSessionView,
+  ForecastView,
   InstanceView,
   LiveSessionView,
+  PreparedView,
   ReleaseView,
+  RestartPlanView,
+  RestartRequest,
+  RetirementView,
   ServiceView,
   StatusView,
 } from "@holdover/control";
@@ -116,6 +128,41 @@ export class ApiClient {
     return this.#post(`${servicePath(service)}/rollback`, body);
   }
 
+  /** What is left of a release over time; of one that takes new sessions, if it were replaced now. */
+  async forecast(service: string, release: string): Promise<ForecastView> {
+    return this.#get(`${releasePath(service, release)}/forecast`);
+  }
+
+  /** What a deploy would mean for the current release. */
+  async deployPlan(service: string): Promise<DeployPlanView> {
+    return this.#get(`${servicePath(service)}/deploy-plan`);
+  }
+
+  /** Shrinks the linger of the current release towards a cutover. */
+  async prepare(service: string, body: PrepareRequest): Promise<PreparedView> {
+    return this.#post(`${servicePath(service)}/prepare`, body);
+  }
+
+  /** Gives the current release its normal linger again. */
+  async unprepare(service: string): Promise<ReleaseView> {
+    return this.#delete(`${servicePath(service)}/prepare`);
+  }
+
+  /** What a rolling restart of the current release would do. */
+  async restartPlan(service: string, { batch, waitMs, graceMs }: RestartRequest): Promise<RestartPlanView> {
+    return this.#get(`${servicePath(service)}/restart`, { batch, waitMs, graceMs });
+  }
+
+  /** Begins a rolling restart; it is under way when this resolves. */
+  async restart(service: string, body: RestartRequest): Promise<ReleaseView> {
+    return this.#post(`${servicePath(service)}/restart`, body);
+  }
+
+  /** Leaves the instances that are not replaced yet as they are. */
+  async stopRestart(service: string): Promise<ReleaseView> {
+    return this.#delete(`${servicePath(service)}/restart`);
+  }
+
   async instances(): Promise<readonly InstanceView[]> {
     return (await this.#get<{ instances: InstanceView[] }>("/v1/instances")).instances;
   }
@@ -164,6 +211,10 @@ export class ApiClient {
 
   async #post<Answer>(path: string, body: object): Promise<Answer> {
     return this.#call("POST", path, JSON.stringify(body), CHANGE_MS);
+  }
+
+  async #delete<Answer>(path: string): Promise<Answer> {
+    return this.#call("DELETE", path, undefined, CHANGE_MS);
   }
 
   async #call<Answer>(method: string, path: string, body: string | undefined, limitMs: number): Promise<Answer> {

@@ -3,7 +3,16 @@ import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { HoldoverError } from "@holdover/core";
-import type { InstanceView, ReleaseView, ServiceView, StatusView } from "./api-client.ts";
+import type {
+  DeployPlanView,
+  ForecastView,
+  InstanceView,
+  LiveSessionView,
+  ReleaseView,
+  RestartPlanView,
+  ServiceView,
+  StatusView,
+} from "./api-client.ts";
 import { stateDirOf } from "./state-dir.ts";
 
 /** One call that the API got. */
@@ -105,7 +114,7 @@ export function instanceView(id: string, fields: Partial<InstanceView> = {}): In
     startedAtMs: NOW_MS - 61_000,
     address: "127.0.0.1:41001",
     pid: 4711,
-    sessions: { open: 0, lingering: 0, connections: 0 },
+    sessions: { open: 0, lingering: 0, connections: 0, wedged: 0 },
     problem: null,
     ...fields,
   };
@@ -137,7 +146,10 @@ export function releaseView(id: string, state: ReleaseView["state"], fields: Par
     digest: "sha256:0123456789abcdef",
     instancesWanted: 1,
     instances: [],
-    sessions: { open: 0, lingering: 0, connections: 0 },
+    sessions: { open: 0, lingering: 0, connections: 0, wedged: 0 },
+    lingerMs: 60_000,
+    preparation: null,
+    restart: null,
     retention: null,
     problem: null,
     failure: null,
@@ -151,7 +163,7 @@ export function serviceView(releases: readonly ReleaseView[], fields: Partial<Se
     hosts: [],
     path: "/",
     current: releases.find(({ state }) => state === "current")?.id ?? null,
-    sessions: { open: 2, lingering: 1, connections: 3 },
+    sessions: { open: 2, lingering: 1, connections: 3, wedged: 0 },
     releases: [...releases],
     ...fields,
   };
@@ -164,6 +176,121 @@ export function statusView(services: readonly ServiceView[], fields: Partial<Sta
     startedAtMs: NOW_MS - 3_600_000,
     router: { linked: true, address: "http://127.0.0.1:8080", closing: false, tableIssued: 7, tableInForce: 7 },
     services: [...services],
+    ...fields,
+  };
+}
+
+export function liveSessionView(key: string, fields: Partial<LiveSessionView> = {}): LiveSessionView {
+  return {
+    service: "rooms",
+    key,
+    release: "v1",
+    instance: "rooms-v1-1",
+    fence: 1,
+    state: "open",
+    openedAtMs: NOW_MS - 192_000,
+    lingeringSinceMs: null,
+    connections: 1,
+    label: null,
+    wedgedSinceMs: null,
+    ...fields,
+  };
+}
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+export const LENGTHS = {
+  known: true,
+  ends: 1204,
+  why: "1204 ended and 12 open sessions",
+  medianMs: 5 * MINUTE_MS,
+  p95Ms: 40 * MINUTE_MS,
+};
+
+export const RETIRES = {
+  lowMs: NOW_MS + 20 * MINUTE_MS,
+  medianMs: NOW_MS + 32 * MINUTE_MS,
+  highMs: NOW_MS + 65 * MINUTE_MS,
+  known: true,
+};
+
+/** Of a retained release with 12 sessions, under the default policy. */
+export function forecastView(release: string, fields: Partial<ForecastView> = {}): ForecastView {
+  return {
+    service: "rooms",
+    release,
+    state: "retained",
+    nowMs: NOW_MS,
+    sessions: 12,
+    lengths: LENGTHS,
+    trials: 34,
+    retention: {
+      policy: "budget",
+      rule: "forecast",
+      deadlineMs: RETIRES.medianMs,
+      hardStopMs: NOW_MS + 8 * HOUR_MS,
+      floorUntilMs: 0,
+      fromSessions: LENGTHS.ends,
+      wouldCut: 0,
+      retires: RETIRES,
+      why: "12 of the 40 sessions live at the cutover are left, 0 may be cut; expected in 32m (80%: 20m to 1h 5m), from 1204 ended sessions",
+    },
+    retires: RETIRES,
+    left: [0, 20, 40, 72].map((minutes, index) => {
+      const median = [12, 4, 1, 0][index] ?? 0;
+      return {
+        atMs: NOW_MS + minutes * MINUTE_MS,
+        low: Math.max(0, median - 1),
+        median,
+        high: Math.min(12, median + 2),
+      };
+    }),
+    ...fields,
+  };
+}
+
+export function deployPlanView(fields: Partial<DeployPlanView> = {}): DeployPlanView {
+  const hours = Array.from({ length: 24 }, (_, index) => ({
+    startsAtMs: Math.floor(NOW_MS / HOUR_MS + index) * HOUR_MS,
+    retiredAfterMs: index < 2 ? (2 - index) * 30 * MINUTE_MS : null,
+    days: index < 2 ? 5 - index : 0,
+  }));
+  return {
+    service: "rooms",
+    release: "v1",
+    nowMs: NOW_MS,
+    sessions: 12,
+    lengths: LENGTHS,
+    allowedCuts: 1,
+    window: { policy: "budget", rule: "forecast", lastsMs: 8 * HOUR_MS, why: "12 of the 12 sessions are left" },
+    oldLives: { lowMs: 20 * MINUTE_MS, medianMs: 32 * MINUTE_MS, highMs: 65 * MINUTE_MS, known: false },
+    cutAtCeiling: 0.31,
+    instances: 2,
+    instanceHours: { low: 0.51, median: 0.8349, high: 2.04 },
+    instanceHoursMost: 16,
+    hours,
+    cheapest: hours[1] ?? null,
+    ...fields,
+  };
+}
+
+export function restartPlanView(fields: Partial<RestartPlanView> = {}): RestartPlanView {
+  const batch = { connections: 4, closingMs: 10_000 };
+  return {
+    service: "rooms",
+    release: "v1",
+    waitMs: 10 * MINUTE_MS,
+    graceMs: 30_000,
+    batches: [
+      { ...batch, instances: ["rooms-v1-1"], startsAfterMs: 0, expectedMoved: 3.24 },
+      { ...batch, instances: ["rooms-v1-2"], startsAfterMs: 610_000, expectedMoved: null },
+    ],
+    expectedMs: 1_220_000,
+    mostMs: 1_300_000,
+    expectedMoved: null,
+    expectedCut: 0,
+    mostCut: 3,
     ...fields,
   };
 }

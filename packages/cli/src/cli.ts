@@ -16,6 +16,8 @@ export interface Cli {
   readonly paint: Paint;
   /** Columns to keep within; undefined where the output is no terminal and may be as wide as it is. */
   readonly width: number | undefined;
+  /** Whether the locale lets braille and blocks be shown; else plain ASCII. */
+  readonly unicode: boolean;
   /** Makes a command's work out of a function that returns the exit code. */
   action<Words extends unknown[]>(work: (...words: Words) => Promise<number>): (...words: Words) => Promise<void>;
   /** One line to standard output. */
@@ -59,8 +61,10 @@ export function createCli(terminal: Terminal, program: Command, exit: { code: nu
       return painter(hasColour(terminal, options().color));
     },
     get width() {
-      return terminal.stdout.isTTY ? (terminal.stdout.columns ?? 80) : undefined;
+      // A terminal that does not know its size says 0.
+      return terminal.stdout.isTTY ? terminal.stdout.columns || 80 : undefined;
     },
+    unicode: /utf-?8/i.test(localeOf(terminal.env)),
     action(work) {
       return async (...words) => {
         exit.code = await work(...words);
@@ -87,6 +91,11 @@ function hasColour(terminal: Terminal, option: boolean | undefined): boolean {
   return (
     terminal.stdout.isTTY === true && option !== false && !terminal.env["NO_COLOR"] && terminal.env["TERM"] !== "dumb"
   );
+}
+
+/** The first of them that is set counts: https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap08.html */
+function localeOf(env: Terminal["env"]): string {
+  return env["LC_ALL"] || env["LC_CTYPE"] || env["LANG"] || "C";
 }
 
 function userName(): string | undefined {

@@ -42,6 +42,7 @@ async function runControl(state: StateDir, again: boolean): Promise<void> {
     releases: store.releases,
     audit: store.audit,
     history: store.history,
+    forecasts: store.forecasts,
     platform: link.platform,
     dataPlane: link.dataPlane,
     linked: link.linked,

@@ -199,6 +199,8 @@ async function handle(
       return router.release(call.instance);
     case "sessions":
       return router.sessions(call.query);
+    case "ages":
+      return router.ages(call.query);
     case "start":
       return platform.start(call.spec);
     case "stop":

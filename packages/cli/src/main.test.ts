@@ -6,6 +6,7 @@ import {
   DROP,
   fakeApi,
   instanceView,
+  liveSessionView,
   NOW_MS,
   releaseView,
   serviceView,
@@ -19,7 +20,7 @@ import { fakeTerminal, type FakeTerminal, type FakeTerminalOptions } from "./ter
 
 const CONFIG =
   "services:\n  rooms:\n    dir: build\n    command: node server.js\n    gate: { command: node check.js }\n";
-const LIVE = { open: 2, lingering: 1, connections: 3 };
+const LIVE = { open: 2, lingering: 1, connections: 3, wedged: 0 };
 
 // commander imports node:process as a module, and that alone opens standard input.
 afterAll(() => void process.stdin.destroy());
@@ -297,7 +298,7 @@ describe("rollback", () => {
 
 test("down tells the live sessions that are left and ends when the socket is gone", async () => {
   const closing = (open: number) =>
-    statusView([serviceView([], { sessions: { open, lingering: 0, connections: open } })]);
+    statusView([serviceView([], { sessions: { open, lingering: 0, connections: open, wedged: 0 } })]);
   answer("POST /v1/shutdown", { accepted: true });
   answer("GET /v1/status", closing(2), closing(1), () => {
     void api.stop();
@@ -314,17 +315,13 @@ test("down tells the live sessions that are left and ends when the socket is gon
 });
 
 test("lists are aligned tables for a person and arrays for a script", async () => {
-  const session = {
-    service: "rooms",
-    key: "lobby",
-    release: "v1",
+  const session = liveSessionView("lobby", {
     instance: null,
     fence: 4,
     state: "lingering",
-    openedAtMs: NOW_MS - 192_000,
     lingeringSinceMs: NOW_MS - 5000,
     connections: 0,
-  };
+  });
   const over = { ...session, instance: "rooms-v1-1", endedAtMs: NOW_MS - 1000, reason: "hangup", connectionsClosed: 0 };
   answer("GET /v1/status", statusView([serviceView([v1, releaseView("v2", "starting", { sessions: null })])]));
   answer("GET /v1/instances", {
@@ -358,6 +355,22 @@ test("lists are aligned tables for a person and arrays for a script", async () =
   expect((await run("sessions --ended")).out).toMatch(/REASON +LENGTH +ENDED\n.* hangup +3m 11s +\d\d:\d\d:\d\d\n$/);
   expect(JSON.parse((await run("sessions --ended --json")).out)).toEqual([over]);
   expect((await run("sessions --limit 1")).err).toBe("There may be more than these 1: --limit.\n");
+});
+
+test("sessions shows labels, and since when any is wedged, only where there are some", async () => {
+  const open = liveSessionView("a", { label: "support" });
+  answer("GET /v1/sessions", { sessions: [open, liveSessionView("b", { wedgedSinceMs: NOW_MS - 90_000 })] });
+  expect((await run("sessions")).out).toBe(
+    [
+      "SERVICE  KEY  RELEASE  INSTANCE    STATE  CONN  AGE     FENCE  LABEL    WEDGED",
+      "rooms    a    v1       rooms-v1-1  open      1  3m 12s      1  support",
+      "rooms    b    v1       rooms-v1-1  open      1  3m 12s      1           1m 30s",
+      "",
+    ].join("\n"),
+  );
+  const over = { ...open, endedAtMs: NOW_MS, reason: "hangup", connectionsClosed: 0 };
+  answer("GET /v1/history", { sessions: [over] });
+  expect((await run("sessions --ended")).out).toMatch(/ENDED +LABEL\n.*\d\d:\d\d:\d\d {2}support\n$/);
 });
 
 test("logs begins with the last lines of the current release and goes on with each new one", async () => {
@@ -446,8 +459,9 @@ test("every command has help with examples and exit codes, within 80 columns", a
   const names = [...out.matchAll(/^ {2}([a-z]+) .*$/gm)]
     .map(([, name]) => name ?? "")
     .filter((name) => name !== "help");
-  expect(names).toHaveLength(14);
-  for (const line of [...names.filter((name) => name !== "audit"), "audit tail", "audit verify"]) {
+  expect(names).toHaveLength(19);
+  const commands = names.filter((name) => name !== "audit" && name !== "plan");
+  for (const line of [...commands, "audit tail", "audit verify", "plan deploy"]) {
     const help = await run(`${line} --help`);
     expect(help.exit).toBe(0);
     expect(help.out).toMatch(/Examples:\n {2}\$ holdover [\s\S]*Exit codes: 0 done/);

@@ -4,15 +4,20 @@ import { createCli, type Cli } from "./cli.ts";
 import { addAudit } from "./commands/audit.ts";
 import { addDeploy } from "./commands/deploy.ts";
 import { addDown } from "./commands/down.ts";
+import { addForecast } from "./commands/forecast.ts";
 import { addInit } from "./commands/init.ts";
 import { addInstances } from "./commands/instances.ts";
 import { addLogs } from "./commands/logs.ts";
+import { addPlan } from "./commands/plan.ts";
+import { addPrepare } from "./commands/prepare.ts";
 import { addPromote } from "./commands/promote.ts";
 import { addRamp } from "./commands/ramp.ts";
 import { addReleases } from "./commands/releases.ts";
+import { addRestart } from "./commands/restart.ts";
 import { addRetire } from "./commands/retire.ts";
 import { addRollback } from "./commands/rollback.ts";
 import { addSessions } from "./commands/sessions.ts";
+import { addSimulate } from "./commands/simulate.ts";
 import { addStatus } from "./commands/status.ts";
 import { addUp } from "./commands/up.ts";
 import { addExamples } from "./help-text.ts";
@@ -94,8 +99,13 @@ const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
   addPromote,
   addRollback,
   addRetire,
+  addRestart,
+  addPrepare,
+  addForecast,
+  addPlan,
   addLogs,
   addAudit,
+  addSimulate,
 ];
 
 /** What commander has to say, in our three lines: its own message, and its guess or the way to the help. */

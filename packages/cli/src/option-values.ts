@@ -1,6 +1,8 @@
 import { formatDuration, parseDuration, RELEASE_ID } from "@holdover/core";
 import { InvalidArgumentError } from "commander";
 
+const WEEK_MS = 7 * 86_400_000;
+
 /** Readers of option and argument values, for commander: each throws its InvalidArgumentError with what would be right. */
 
 /** Above 0 and up to 100; a percent sign is welcome. */
@@ -15,6 +17,27 @@ export function readDuration(text: string): number {
   const ms = parseDuration(text);
   if (ms !== undefined && ms >= 1000) return ms;
   throw new InvalidArgumentError(`Write a duration of ${formatDuration(1000)} or more, for example 30s, 10m or 1h.`);
+}
+
+/** Milliseconds, from none to a week: more the API does not take. */
+export function readSpan(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== undefined && ms <= WEEK_MS) return ms;
+  throw new InvalidArgumentError("Write a duration of up to 7d, for example 30s or 10m; 0s for none.");
+}
+
+/** Milliseconds, from one second to a week: more the API does not take. */
+export function readAhead(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== undefined && ms >= 1000 && ms <= WEEK_MS) return ms;
+  throw new InvalidArgumentError("Write a duration from 1s to 7d, for example 30m or 1h.");
+}
+
+/** 1 to 256: more instances the API does not take at once. */
+export function readBatch(text: string): number {
+  const batch = /^\d+$/.test(text) ? Number(text) : 0;
+  if (batch >= 1 && batch <= 256) return batch;
+  throw new InvalidArgumentError("Write a whole number from 1 to 256.");
 }
 
 /** 1 to 10,000: more the API does not give at once. */

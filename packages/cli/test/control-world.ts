@@ -63,7 +63,11 @@ export const definition = (given: Record<string, unknown> = {}): ServiceDefiniti
 
 const never = <T>(): Promise<T> => new Promise(() => {});
 
-export async function createControlWorld(declared: Readonly<Record<string, ServiceDefinition>>): Promise<ControlWorld> {
+/** @param time control's own; the platform always has that of this machine */
+export async function createControlWorld(
+  declared: Readonly<Record<string, ServiceDefinition>>,
+  time: Clock = systemClock,
+): Promise<ControlWorld> {
   const dir = await mkdtemp(join(tmpdir(), "holdover-control-"));
   const snapshot = join(dir, "snapshot");
   await mkdir(snapshot);
@@ -112,8 +116,8 @@ export async function createControlWorld(declared: Readonly<Record<string, Servi
       };
     };
     const clock: Clock = {
-      now: () => systemClock.now(),
-      after: (ms, run) => until(systemClock.after(ms, () => !dead && run())),
+      now: () => time.now(),
+      after: (ms, run) => until(time.after(ms, () => !dead && run())),
     };
     const { releases, audit, history } = store;
     const localBuilds: Builds = {
@@ -142,6 +146,7 @@ export async function createControlWorld(declared: Readonly<Record<string, Servi
       },
       audit: { ...audit, append: (drafts) => saved(() => audit.append(drafts)) },
       history: { ...history, record: (host, events, auditOf) => saved(() => history.record(host, events, auditOf)) },
+      forecasts: store.forecasts,
       platform: {
         start: (spec) => step(() => platform.start(spec)),
         stop: (id, graceMs) => step(() => platform.stop(id, graceMs)),
@@ -151,6 +156,7 @@ export async function createControlWorld(declared: Readonly<Record<string, Servi
       dataPlane: {
         apply: (table) => step(() => dataPlane.apply(table)),
         release: (id) => step(() => dataPlane.release(id)),
+        ages: (query) => dataPlane.ages(query),
         sessions: () => dataPlane.sessions(),
         counts: () => dataPlane.counts(),
         tableInForce: () => dataPlane.tableInForce(),

@@ -152,7 +152,7 @@ describe("a definition that comes with a deploy", () => {
       retention: { policy: "until-empty", floor: "0s" },
       stopGrace: "1s",
     };
-    const { disconnects: _, ...section } = given;
+    const { disconnects: _, connectionAgeGrace: _grace, ...section } = given;
     await deploy(world, "v2", { then: WAIT, definition: { ...section, path: "/chat" } });
     await world.becomes("rooms", "v2", "ready");
     expect(world.control().status().services[0]?.path).toBe("/");
@@ -238,7 +238,7 @@ describe("what is refused", () => {
 
   test("a ramp without a current release, which the rest of the sessions could go to", async () => {
     const world = await open({ rooms: definition() });
-    await expect(deploy(world, "v1", { then: RAMP })).rejects.toMatchObject({ code: "REQUEST_INVALID" });
+    await expect(deploy(world, "v1", { then: RAMP })).rejects.toMatchObject({ code: "NO_CURRENT_RELEASE" });
     await deploy(world, "v1", { then: WAIT });
     await world.becomes("rooms", "v1", "ready");
     await expect(world.control().ramp("rooms", "v1", 10, "o")).rejects.toMatchObject({ code: "REQUEST_INVALID" });
@@ -361,7 +361,15 @@ test("a rollback that cuts leaves an entry for each state that the release it le
 });
 
 describe("session events", () => {
-  const pin = { service: "rooms", key: "lobby", release: "v1", instance: "rooms.v1-1", fence: 3, openedAtMs: 1 };
+  const pin = {
+    service: "rooms",
+    key: "lobby",
+    release: "v1",
+    instance: "rooms.v1-1",
+    fence: 3,
+    openedAtMs: 1,
+    label: null,
+  };
   const events: SessionEvent[] = [
     { seq: 1, atMs: 2, kind: "disrupted", pin, connections: 2 },
     { seq: 2, atMs: 3, kind: "placed-anew", pin: { ...pin, fence: 4 }, from: "rooms.v1-1" },

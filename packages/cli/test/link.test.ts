@@ -61,7 +61,7 @@ function openHost(name = "host-1"): FakeHost {
     counts: () => ({
       tableNumber: host.tableNumber,
       closing: false,
-      sessions: { "rooms-v1-1": { open: 1, lingering: 0, connections: 2 } },
+      sessions: { "rooms-v1-1": { open: 1, lingering: 0, connections: 2, wedged: 0 } },
       traffic: { requests: 1, upgrades: 1, connections: 2, refused: {} },
     }),
     handle: async (call) => {
@@ -76,7 +76,7 @@ function openHost(name = "host-1"): FakeHost {
 
 async function endSession(pins: MemoryPinStore, key: string): Promise<void> {
   const pin = await pins.place(
-    { service: "rooms", key, release: "v1", instance: "rooms-v1-1", openedAtMs: 1 },
+    { service: "rooms", key, release: "v1", instance: "rooms-v1-1", openedAtMs: 1, label: null },
     null,
     1,
   );
@@ -96,11 +96,29 @@ describe("the control link", () => {
     ]);
   });
 
+  test("asks the host how old its sessions are", async () => {
+    const control = await openControl();
+    const host = openHost();
+    const bins = { ageMs: [5.5, 7], count: [1, 2], sessions: 3 };
+    const none = { ageMs: [], count: [], sessions: 0 };
+    const group = { release: "v1", instance: null, label: "support", open: bins, lingering: none };
+    host.answer = async () => ({ atMs: 9, groups: [group] });
+    await vi.waitFor(() => expect(control.linked()).toBe(true));
+    const query = { service: "rooms", by: "release" } as const;
+    expect(await control.dataPlane.ages(query)).toEqual({ atMs: 9, groups: [group] });
+    expect(host.calls).toEqual([{ name: "ages", query }]);
+  });
+
   test("control sees instances, counts and the table in force once the host is there, and forgets them when it goes", async () => {
     const control = await openControl();
     const host = openHost();
     await vi.waitFor(() =>
-      expect(control.dataPlane.counts()?.get("rooms-v1-1")).toEqual({ open: 1, lingering: 0, connections: 2 }),
+      expect(control.dataPlane.counts()?.get("rooms-v1-1")).toEqual({
+        open: 1,
+        lingering: 0,
+        connections: 2,
+        wedged: 0,
+      }),
     );
     expect(control.platform.instances()).toEqual([]);
     expect(control.dataPlane.tableInForce()).toBe(0);

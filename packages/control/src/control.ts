@@ -1,8 +1,10 @@
 import {
   asHoldoverError,
+  beginRestart,
   currentRelease,
   cutover,
   expiring,
+  formatDuration,
   HoldoverError,
   isAlive,
   plan,
@@ -12,33 +14,44 @@ import {
   REPLAN_EVERY_MS,
   retained,
   retired,
+  sessionsOn,
   transition,
   withRelease,
   type AuditLog,
   type Clock,
   type DataPlane,
   type EndedSession,
+  type ForecastStore,
   type LiveSession,
   type Platform,
   type ReleaseRecord,
   type ReleaseStore,
   type ServiceDefinition,
   type ServiceRecord,
+  type SessionEvent,
   type SessionHistory,
   type SessionQuery,
 } from "@holdover/core";
+import type {
+  DeployPlanView,
+  ForecastView,
+  PreparedView,
+  PrepareRequest,
+  RestartPlanView,
+  RestartRequest,
+} from "./api/forecast-views.ts";
 import type { DeployRequest, InstanceView, ReleaseView, RollbackRequest, StatusView } from "./api/views.ts";
 import type { Builds } from "./builds.ts";
 import { Executor } from "./executor.ts";
 import { newRelease, readDefinition, refuseSecondDeploy, refuseSharedAddress, withoutOldest } from "./new-release.ts";
 import type { Operations } from "./operations.ts";
+import { Outlooks } from "./outlooks.ts";
+import { mustHaveCurrent, Planning } from "./planning.ts";
 import { Records, type Cause } from "./records.ts";
 import { Routing } from "./routing.ts";
 import { auditOf } from "./session-audit.ts";
 import { instanceView, releaseView, serviceView, type Known } from "./status.ts";
 
-/** What an operator's word to retire leaves to sessions, ms, where the policy has no grace of its own. */
-const DEFAULT_GRACE_MS = 30_000;
 /** Changes by word that may wait for their turn; one more is refused. */
 const MOST_WAITING = 100;
 /** How far back the audit log is searched for what the control process before has noted of a shutdown. */
@@ -48,6 +61,7 @@ export interface ControlOptions {
   readonly releases: ReleaseStore;
   readonly audit: AuditLog;
   readonly history: SessionHistory;
+  readonly forecasts: ForecastStore;
   readonly platform: Platform;
   readonly dataPlane: DataPlane;
   readonly linked: () => boolean;
@@ -77,6 +91,8 @@ export class Control implements Operations {
   readonly #executor: Executor;
   readonly #startedAtMs: number;
   readonly #routing: Routing;
+  readonly #outlooks: Outlooks;
+  readonly #planning: Planning;
   /** Changes run one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
@@ -93,6 +109,12 @@ export class Control implements Operations {
     this.#startedAtMs = options.clock.now();
     this.#records = new Records(options.releases);
     this.#routing = new Routing({ ...options, records: this.#records });
+    this.#outlooks = new Outlooks({
+      ...options,
+      services: () => this.#records.services(),
+      changed: () => this.#wake(),
+    });
+    this.#planning = new Planning({ ...options, outlooks: this.#outlooks });
     this.#executor = new Executor({
       ...options,
       records: this.#records,
@@ -116,9 +138,16 @@ export class Control implements Operations {
       platform.subscribe(() => this.#wake()),
       dataPlane.subscribe(() => this.#wake()),
       dataPlane.onEvents(async (host, events) => {
-        await history.record(host, events, auditOf);
+        // A batch may come again: an end that was counted once is not counted twice.
+        const fresh: SessionEvent[] = [];
+        await history.record(host, events, (event) => {
+          fresh.push(event);
+          return auditOf(event);
+        });
+        this.#outlooks.noteEnds(fresh);
       }),
     );
+    await this.#outlooks.start();
     this.#keepTime();
   }
 
@@ -126,6 +155,7 @@ export class Control implements Operations {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelTimer();
+    this.#outlooks.stop();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     await this.#last;
   }
@@ -172,7 +202,7 @@ export class Control implements Operations {
   promote(serviceName: string, releaseId: string, actor: string): Promise<ReleaseView> {
     return this.#operation(serviceName, actor, async () => {
       const service = this.#records.service(serviceName);
-      const next = cutover(service, releaseId, this.#now());
+      const next = cutover(service, releaseId, this.#now(), this.#liveOn(service, currentRelease(service)));
       this.#mustBeWarm(service, releaseId);
       return { next, release: releaseId, reason: `${releaseId} was promoted` };
     });
@@ -196,7 +226,7 @@ export class Control implements Operations {
       const to = request.to ?? previousRelease(service)?.id;
       if (to === undefined) throw new HoldoverError("NO_PREVIOUS_RELEASE", { service: serviceName });
       const left = currentRelease(service)?.id;
-      const next = cutover(service, to, nowMs);
+      const next = cutover(service, to, nowMs, this.#liveOn(service, currentRelease(service)));
       this.#mustBeWarm(service, to);
       if (request.sessions !== "cut" || left === undefined) return { next, release: to, reason: `rollback to ${to}` };
       return {
@@ -211,13 +241,77 @@ export class Control implements Operations {
   retire(serviceName: string, releaseId: string, now: boolean, actor: string): Promise<ReleaseView> {
     return this.#operation(serviceName, actor, async () => {
       const service = this.#records.service(serviceName);
-      const states = retire(service, releaseOf(service, releaseId), now, this.#now());
+      const release = releaseOf(service, releaseId);
+      const states = retire(service, release, now, this.#now(), this.#liveOn(service, release));
       const steps = states.map((release) => withRelease(service, release));
       return {
         next: steps.at(-1) ?? service,
         through: steps.slice(0, -1),
         release: releaseId,
         reason: now ? "retired by word, cutting what is live" : "retired by word",
+      };
+    });
+  }
+
+  async forecast(serviceName: string, releaseId: string): Promise<ForecastView> {
+    return this.#planning.forecast(this.#records.service(serviceName), releaseId, this.#known());
+  }
+
+  async deployPlan(serviceName: string): Promise<DeployPlanView> {
+    return this.#planning.deployPlan(this.#records.service(serviceName));
+  }
+
+  async prepare(serviceName: string, request: PrepareRequest, actor: string): Promise<PreparedView> {
+    const { linger, cutoverLinger = linger / 6 } = this.#records.service(serviceName).definition.session;
+    const lingerMs = request.lingerMs ?? cutoverLinger;
+    const release = await this.#operation(serviceName, actor, async () => {
+      const service = this.#records.service(serviceName);
+      const current = mustHaveCurrent(service);
+      if (lingerMs >= linger) {
+        const problem = `A linger of ${formatDuration(lingerMs)} at the cutover is not below the normal one of ${formatDuration(linger)}.`;
+        throw new HoldoverError("REQUEST_INVALID", { problem });
+      }
+      const fromMs = this.#now();
+      const preparation = { fromMs, untilMs: fromMs + request.inMs, lingerMs };
+      const reason = `a cutover is to come in ${formatDuration(request.inMs)}`;
+      return { next: withRelease(service, { ...current, preparation }), release: current.id, reason };
+    });
+    return { release, tail: await this.#planning.tail(this.#records.service(serviceName), lingerMs) };
+  }
+
+  unprepare(serviceName: string, actor: string): Promise<ReleaseView> {
+    return this.#operation(serviceName, actor, async () => {
+      const service = this.#records.service(serviceName);
+      const current = mustHaveCurrent(service);
+      const next = withRelease(service, { ...current, preparation: null });
+      return { next, release: current.id, reason: "the cutover is called off" };
+    });
+  }
+
+  async restartPlan(serviceName: string, settings: RestartRequest): Promise<RestartPlanView> {
+    return this.#planning.restartPlan(this.#records.service(serviceName), settings);
+  }
+
+  restart(serviceName: string, settings: RestartRequest, actor: string): Promise<ReleaseView> {
+    return this.#operation(serviceName, actor, async () => {
+      const service = this.#records.service(serviceName);
+      const current = mustHaveCurrent(service);
+      const { batches, waitMs, graceMs } = await this.#planning.restartPlan(service, settings);
+      const ids = batches.flatMap((batch) => batch.instances);
+      const restart = beginRestart(ids, { batch: settings.batch, waitMs, graceMs }, this.#now());
+      const next = withRelease(service, { ...current, restart });
+      return { next, release: current.id, reason: `restart of ${ids.length} instances` };
+    });
+  }
+
+  stopRestart(serviceName: string, actor: string): Promise<ReleaseView> {
+    return this.#operation(serviceName, actor, async () => {
+      const service = this.#records.service(serviceName);
+      const current = mustHaveCurrent(service);
+      return {
+        next: withRelease(service, { ...current, restart: null }),
+        release: current.id,
+        reason: "the restart is called off",
       };
     });
   }
@@ -354,7 +448,9 @@ export class Control implements Operations {
     await this.#noteClosing();
     const { instances, sessions } = this.#known();
     if (instances) await this.#records.sawInstances(instances, nowMs);
-    for (const action of plan({ nowMs, services: this.#records.services(), instances, sessions, closing })) {
+    const outlooks = this.#outlooks.all();
+    const services = this.#records.services();
+    for (const action of plan({ nowMs, services, instances, sessions, outlooks, closing })) {
       // One call that fails for want of the host is enough: each of hundreds may take seconds to fail.
       if (!(await this.#executor.run(action))) return;
     }
@@ -372,7 +468,24 @@ export class Control implements Operations {
 
   #known(): Known {
     const { platform, dataPlane } = this.#options;
-    return { nowMs: this.#now(), instances: platform.instances(), sessions: dataPlane.counts() };
+    return {
+      nowMs: this.#now(),
+      instances: platform.instances(),
+      sessions: dataPlane.counts(),
+      outlooks: this.#outlooks.all(),
+    };
+  }
+
+  /** Sessions that a release holds now; null where nobody can count them. */
+  #liveOn(service: ServiceRecord, release: ReleaseRecord | undefined): number | null {
+    const { instances, sessions } = this.#known();
+    if (!release || !instances) return null;
+    return (
+      sessionsOn(
+        instances.filter((one) => one.service === service.name && one.release === release.id),
+        sessions,
+      ) ?? null
+    );
   }
 
   /** Plans soon; however many things change meanwhile, once. */
@@ -414,20 +527,18 @@ function isMilestone({ kind, detail }: { kind: string; detail?: Readonly<Record<
   return kind === "host.closing" || (kind === "control.started" && detail?.["again"] !== true);
 }
 
-/** @throws HoldoverError REQUEST_INVALID */
-function mustHaveCurrent(service: ServiceRecord): void {
-  if (currentRelease(service)) return;
-  const problem = `Service ${service.name} has no current release that the rest of the sessions could go to.`;
-  throw new HoldoverError("REQUEST_INVALID", { problem });
-}
-
 /**
  * The states that a release goes through when it is retired by word.
  * @throws HoldoverError RELEASE_IS_CURRENT, RELEASE_TRANSITION
  */
-function retire(service: ServiceRecord, release: ReleaseRecord, now: boolean, nowMs: number): ReleaseRecord[] {
-  const policy = service.definition.retention;
-  const graceMs = now ? 0 : policy.policy === "fixed" ? policy.grace : DEFAULT_GRACE_MS;
+function retire(
+  service: ServiceRecord,
+  release: ReleaseRecord,
+  now: boolean,
+  nowMs: number,
+  live: number | null,
+): ReleaseRecord[] {
+  const graceMs = now ? 0 : service.definition.retention.grace;
   switch (release.state.name) {
     case "current":
       throw new HoldoverError("RELEASE_IS_CURRENT", { service: service.name, release: release.id });
@@ -437,7 +548,7 @@ function retire(service: ServiceRecord, release: ReleaseRecord, now: boolean, no
     case "failed":
       return [transition(release, retired(nowMs))];
     case "ramping": {
-      const kept = transition(release, retained(nowMs));
+      const kept = transition(release, retained(nowMs, live));
       return [kept, transition(kept, expiring(nowMs, nowMs + graceMs))];
     }
     case "retained":

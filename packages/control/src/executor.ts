@@ -4,7 +4,9 @@ import {
   failed,
   instanceId,
   isAlive,
+  currentRelease,
   releaseOf,
+  sessionsOn,
   transition,
   withRelease,
   type Action,
@@ -79,11 +81,29 @@ export class Executor {
         );
       case "cutover":
         return this.#save(action.service, `${action.why} by ${this.#release(action).deployedBy}`, (service) =>
-          cutover(service, action.release, this.#options.clock.now()),
+          cutover(service, action.release, this.#options.clock.now(), this.#liveOnCurrent(service)),
+        );
+      case "deadline":
+        return this.#save(action.service, action.why, (service) => {
+          const release = releaseOf(service, action.release);
+          if (release.state.name !== "retained") return service;
+          return withRelease(service, { ...release, state: { ...release.state, deadlineMs: action.deadlineMs } });
+        });
+      case "restart":
+        return this.#save(action.service, action.why, (service) =>
+          withRelease(service, { ...releaseOf(service, action.release), restart: action.restart }),
         );
       case "fail":
         return this.#failInstance(action);
     }
+  }
+
+  /** Sessions that the release holds that is about to be retained; null where nobody can count them. */
+  #liveOnCurrent(service: ServiceRecord): number | null {
+    const { platform, dataPlane } = this.#options;
+    const left = currentRelease(service)?.id;
+    const own = platform.instances()?.filter((one) => one.service === service.name && one.release === left);
+    return own ? (sessionsOn(own, dataPlane.counts()) ?? null) : null;
   }
 
   #background(

@@ -1,4 +1,5 @@
 export { createApi, type Api } from "./api/api.ts";
+export type * from "./api/forecast-views.ts";
 export type * from "./api/views.ts";
 export type { Builds, GateResult, GateRun } from "./builds.ts";
 export { Control, type ControlOptions } from "./control.ts";

@@ -29,7 +29,17 @@ const STATUS = statusView([
   releaseView("v1", {
     state: "retained",
     admission: "existing",
-    retention: { deadlineMs: 90_500, floorUntilMs: 0, why: "fixed window of 90s" },
+    retention: {
+      policy: "fixed",
+      rule: "fixed",
+      hardStopMs: null,
+      fromSessions: 0,
+      wouldCut: 1.5,
+      retires: { lowMs: 60_000, medianMs: 70_000, highMs: 90_000, known: true },
+      deadlineMs: 90_500,
+      floorUntilMs: 0,
+      why: "fixed window of 90s",
+    },
   }),
   releaseView("v2", { instances: [instance("ready", 1), instance("ready", 2), instance("draining", 3)] }),
 ]);
@@ -79,6 +89,12 @@ describe("a scrape", () => {
     expect(named(series, "holdover_release_deadline_seconds")).toEqual([
       'holdover_release_deadline_seconds{service="consultation",release="v1"} 90.5',
     ]);
+    expect(named(series, "holdover_release_retires_seconds")).toEqual([
+      'holdover_release_retires_seconds{service="consultation",release="v1",quantile="0.1"} 60',
+      'holdover_release_retires_seconds{service="consultation",release="v1",quantile="0.5"} 70',
+      'holdover_release_retires_seconds{service="consultation",release="v1",quantile="0.9"} 90',
+    ]);
+    expect(series.get('holdover_release_would_cut_sessions{service="consultation",release="v1"}')).toBe("1.5");
     expect(named(series, "holdover_instances").slice(3)).toEqual([
       'holdover_instances{service="consultation",release="v2",state="starting"} 0',
       'holdover_instances{service="consultation",release="v2",state="ready"} 2',
@@ -167,7 +183,7 @@ test("releases that are over have series until 20 later ones are over too; live 
     releaseView(`old-${n}`, {
       state: n % 2 ? "retired" : "failed",
       sinceMs: n,
-      sessions: { open: 0, lingering: 0, connections: 0 },
+      sessions: { open: 0, lingering: 0, connections: 0, wedged: 0 },
     }),
   );
   const live = releaseView("v2", { sinceMs: 0 });

@@ -95,6 +95,9 @@ const OF_RELEASE = ["service", "release"] as const;
 
 function observeReleases(status: StatusView, metric: Metric): void {
   const sessions = new Gauge(metric("holdover_sessions", "Sessions, by state.", [...OF_RELEASE, "state"]));
+  const wedged = new Gauge(
+    metric("holdover_sessions_wedged", "Open sessions of a retained release without a byte for long.", OF_RELEASE),
+  );
   const connections = new Gauge(
     metric("holdover_connections", "Connections of the sessions of a release.", OF_RELEASE),
   );
@@ -105,18 +108,40 @@ function observeReleases(status: StatusView, metric: Metric): void {
   const deadline = new Gauge(
     metric("holdover_release_deadline_seconds", "Unix time at which what is left on a release is ended.", OF_RELEASE),
   );
+  const wouldCut = new Gauge(
+    metric(
+      "holdover_release_would_cut_sessions",
+      "Sessions that the deadline will cut, as an expectation.",
+      OF_RELEASE,
+    ),
+  );
+  const retires = new Gauge(
+    metric(
+      "holdover_release_retires_seconds",
+      "Unix time at which a release will have retired, by quantile of the forecast.",
+      [...OF_RELEASE, "quantile"],
+    ),
+  );
 
   for (const { service, release } of shown(status)) {
     const labels = { service: service.name, release: release.id };
     if (release.sessions) {
       sessions.set({ ...labels, state: "open" }, release.sessions.open);
       sessions.set({ ...labels, state: "lingering" }, release.sessions.lingering);
+      wedged.set(labels, release.sessions.wedged);
       connections.set(labels, release.sessions.connections);
     }
     if (isOver(release)) continue;
     state.set({ ...labels, state: release.state }, 1);
     const deadlineMs = release.retention?.deadlineMs ?? null;
     if (deadlineMs !== null) deadline.set(labels, deadlineMs / 1000);
+    const { wouldCut: cuts = null, retires: forecast = null } = release.retention ?? {};
+    if (cuts !== null) wouldCut.set(labels, cuts);
+    if (forecast) {
+      retires.set({ ...labels, quantile: "0.1" }, forecast.lowMs / 1000);
+      retires.set({ ...labels, quantile: "0.5" }, forecast.medianMs / 1000);
+      retires.set({ ...labels, quantile: "0.9" }, forecast.highMs / 1000);
+    }
     if (!status.router.linked) continue;
     for (const name of ["starting", "ready", "draining"] as const) {
       instances.set({ ...labels, state: name }, release.instances.filter((instance) => instance.state === name).length);

@@ -18,6 +18,8 @@ const release = (id: string, state: ReleaseRecord["state"], snapshot: string | n
   deployedBy: "operator",
   createdAtMs: 0,
   currentAtMs: 1,
+  preparation: null,
+  restart: null,
   nextOrdinal: 7,
 });
 
@@ -37,7 +39,7 @@ const instance = (id: string, of: string): Instance => ({
 test("of releases that are over the last fifty stay, and every one that still runs or has something on the disk", () => {
   const over = Array.from({ length: 60 }, (_, age) => release(`r${age}`, retired(1000 - age)));
   const releases = [
-    release("old", retained(1)),
+    release("old", retained(1, null)),
     release("kept", retired(2), "/snapshots/kept"),
     release("stopping", failed(3, { code: "GATE_FAILED", problem: "no", log: [] })),
     ...over,

@@ -61,6 +61,8 @@ export async function newRelease(given: NewRelease): Promise<ReleaseRecord> {
     deployedBy: actor,
     createdAtMs: nowMs,
     currentAtMs: before?.currentAtMs ?? 0,
+    preparation: null,
+    restart: null,
     nextOrdinal: before?.nextOrdinal ?? ordinalAfter(service.name, request.release, instances),
   };
 }

@@ -1,4 +1,12 @@
 import type { EndedSession, LiveSession, SessionQuery } from "@holdover/core";
+import type {
+  DeployPlanView,
+  ForecastView,
+  PreparedView,
+  PrepareRequest,
+  RestartPlanView,
+  RestartRequest,
+} from "./api/forecast-views.ts";
 import type { DeployRequest, InstanceView, ReleaseView, RollbackRequest, StatusView } from "./api/views.ts";
 
 /**
@@ -22,7 +30,7 @@ export interface Operations {
   /** @throws HoldoverError RELEASE_TRANSITION, RELEASE_COLD */
   promote(service: string, release: string, actor: string): Promise<ReleaseView>;
 
-  /** @throws HoldoverError RELEASE_TRANSITION, RELEASE_COLD, REQUEST_INVALID without a current release */
+  /** @throws HoldoverError RELEASE_TRANSITION, RELEASE_COLD, NO_CURRENT_RELEASE */
   ramp(service: string, release: string, percent: number, actor: string): Promise<ReleaseView>;
 
   /** Returns the release that is current now. @throws HoldoverError NO_PREVIOUS_RELEASE, RELEASE_COLD */
@@ -30,6 +38,27 @@ export interface Operations {
 
   /** @throws HoldoverError RELEASE_IS_CURRENT, RELEASE_TRANSITION */
   retire(service: string, release: string, now: boolean, actor: string): Promise<ReleaseView>;
+
+  /** What is left of a release over time. @throws HoldoverError SERVICE_UNKNOWN, RELEASE_UNKNOWN, LINK_DOWN */
+  forecast(service: string, release: string): Promise<ForecastView>;
+
+  /** What a deploy would mean. @throws HoldoverError SERVICE_UNKNOWN, NO_CURRENT_RELEASE, LINK_DOWN */
+  deployPlan(service: string): Promise<DeployPlanView>;
+
+  /** Shrinks the linger of the current release towards a cutover. @throws HoldoverError REQUEST_INVALID where nothing shrinks */
+  prepare(service: string, request: PrepareRequest, actor: string): Promise<PreparedView>;
+
+  /** Gives the current release its normal linger again. */
+  unprepare(service: string, actor: string): Promise<ReleaseView>;
+
+  /** What a rolling restart of the current release would do. @throws HoldoverError RESTART_INFEASIBLE, LINK_DOWN */
+  restartPlan(service: string, settings: RestartRequest): Promise<RestartPlanView>;
+
+  /** Replaces the instances of the current release, batch by batch. @throws HoldoverError RESTART_INFEASIBLE, LINK_DOWN */
+  restart(service: string, settings: RestartRequest, actor: string): Promise<ReleaseView>;
+
+  /** Leaves the instances that are not replaced yet as they are. */
+  stopRestart(service: string, actor: string): Promise<ReleaseView>;
 
   /** Alive ones first, then the last ended ones. @throws HoldoverError LINK_DOWN */
   instances(): InstanceView[];

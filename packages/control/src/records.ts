@@ -2,8 +2,11 @@ import {
   HoldoverError,
   type AuditDraft,
   type Instance,
+  type Preparation,
   type ReleaseRecord,
+  type ReleaseState,
   type ReleaseStore,
+  type Restart,
   type ServiceRecord,
 } from "@holdover/core";
 
@@ -120,15 +123,43 @@ function releaseEntries(
     entries.push({ ...at, kind: "release.snapshot-removed" });
   }
   if (next.gatePassed && before && !before.gatePassed) entries.push({ ...at, kind: "release.gate-passed" });
-  if (JSON.stringify(before?.state) !== JSON.stringify(next.state)) {
-    const { state } = next;
-    const detail: Record<string, string | number> = before ? { from: before.state.name } : {};
-    if (state.name === "ramping") detail["percent"] = state.percent;
-    if (state.name === "expiring") detail["graceUntilMs"] = state.graceUntilMs;
-    if (state.name === "failed") detail["code"] = state.failure.code;
-    entries.push({ ...at, kind: `release.${state.name}`, detail });
+  return [
+    ...entries,
+    ...stateEntries(at, before?.state, next.state),
+    ...restartEntries(at, before?.restart ?? null, next.restart),
+    ...preparationEntries(at, before?.preparation ?? null, next.preparation),
+  ];
+}
+
+/** An entry before it is known what it tells. */
+type Untold = Omit<AuditDraft, "kind" | "detail">;
+
+function stateEntries(at: Untold, before: ReleaseState | undefined, state: ReleaseState): AuditDraft[] {
+  if (JSON.stringify(before) === JSON.stringify(state)) return [];
+  if (before?.name === "retained" && state.name === "retained" && before.sinceMs === state.sinceMs) {
+    return [{ ...at, kind: "release.deadline", detail: { fromMs: before.deadlineMs, toMs: state.deadlineMs } }];
   }
-  return entries;
+  const detail: Record<string, string | number | null> = before ? { from: before.name } : {};
+  if (state.name === "ramping") detail["percent"] = state.percent;
+  if (state.name === "retained") detail["live"] = state.live;
+  if (state.name === "expiring") detail["graceUntilMs"] = state.graceUntilMs;
+  if (state.name === "failed") detail["code"] = state.failure.code;
+  return [{ ...at, kind: `release.${state.name}`, detail }];
+}
+
+function restartEntries(at: Untold, before: Restart | null, next: Restart | null): AuditDraft[] {
+  if (JSON.stringify(before) === JSON.stringify(next)) return [];
+  if (!next) return [{ ...at, kind: "release.restarted" }];
+  const { batch, waitMs, graceMs, leaving, leavingSinceMs } = next;
+  if (!before) return [{ ...at, kind: "release.restarting", detail: { batch, waitMs, graceMs } }];
+  const detail = { instances: leaving.join(", "), sinceMs: leavingSinceMs };
+  return [{ ...at, kind: "release.replacing", detail }];
+}
+
+function preparationEntries(at: Untold, before: Preparation | null, next: Preparation | null): AuditDraft[] {
+  if (JSON.stringify(before) === JSON.stringify(next)) return [];
+  if (!next) return [{ ...at, kind: "release.unprepared" }];
+  return [{ ...at, kind: "release.prepared", detail: { untilMs: next.untilMs, lingerMs: next.lingerMs } }];
 }
 
 function instanceEntries(before: Instance | undefined, next: Instance, atMs: number): AuditDraft[] {

@@ -2,22 +2,27 @@ import {
   admissionOf,
   currentRelease,
   isAlive,
-  retentionOf,
+  lingerAt,
+  outlookKey,
+  retainedWindow,
+  sessionsOn,
   type Instance,
+  type Outlook,
   type ReleaseRecord,
   type ServiceRecord,
   type SessionCount,
 } from "@holdover/core";
-import type { InstanceView, ReleaseView, ServiceView } from "./api/views.ts";
+import type { InstanceView, ReleaseView, RetirementView, ServiceView } from "./api/views.ts";
 
 /** What is shown of what is known. An unknown count is null, in every view, and never zero. */
 export interface Known {
   readonly nowMs: number;
   readonly instances: readonly Instance[] | null;
   readonly sessions: ReadonlyMap<string, SessionCount> | null;
+  readonly outlooks: ReadonlyMap<string, Outlook>;
 }
 
-const NONE: SessionCount = { open: 0, lingering: 0, connections: 0 };
+const NONE: SessionCount = { open: 0, lingering: 0, connections: 0, wedged: 0 };
 
 export function serviceView(service: ServiceRecord, known: Known): ServiceView {
   const releases = service.releases.map((release) => releaseView(service, release, known));
@@ -51,7 +56,14 @@ export function releaseView(service: ServiceRecord, release: ReleaseRecord, know
     instancesWanted: release.definition.instances,
     instances,
     sessions: known.instances === null || known.sessions === null ? null : sum(instances.map((one) => one.sessions)),
-    retention: retentionView(service, release, known.nowMs),
+    lingerMs: lingerAt(release.preparation, service.definition.session.linger, known.nowMs),
+    preparation: release.preparation,
+    restart: release.restart && {
+      ...release.restart,
+      waiting: [...release.restart.waiting],
+      leaving: [...release.restart.leaving],
+    },
+    retention: retentionView(service, release, known),
     problem: problemOf(service.name, release, known),
     failure: state.name === "failed" ? { ...state.failure, log: [...state.failure.log] } : null,
   };
@@ -85,18 +97,52 @@ export function instanceView(instance: Instance, known: Known): InstanceView {
   };
 }
 
-function retentionView(service: ServiceRecord, release: ReleaseRecord, nowMs: number): ReleaseView["retention"] {
+/** A window that is over or never begins rests on no sessions; what it cuts is what is left. */
+export function retentionView(service: ServiceRecord, release: ReleaseRecord, known: Known): ReleaseView["retention"] {
   const { state } = release;
+  const { nowMs } = known;
+  const policy = service.definition.retention;
+  const own = known.instances?.filter((one) => one.service === service.name && one.release === release.id);
+  const left = own && sessionsOn(own, known.sessions);
   if (state.name === "expiring") {
     const why =
       nowMs < state.graceUntilMs
         ? "its window is over: what is left is asked to move"
         : "its grace is over: what is left is cut";
-    return { deadlineMs: state.graceUntilMs, floorUntilMs: 0, why };
+    return {
+      policy: policy.policy,
+      rule: "grace",
+      deadlineMs: state.graceUntilMs,
+      hardStopMs: state.graceUntilMs,
+      floorUntilMs: 0,
+      fromSessions: 0,
+      wouldCut: left ?? null,
+      retires: null,
+      why,
+    };
   }
   if (state.name !== "retained") return null;
-  const { deadlineMs, floorUntilMs, why } = retentionOf(release, service.definition.retention, nowMs);
-  return { deadlineMs, floorUntilMs, why };
+  const outlook = known.outlooks.get(outlookKey(service.name, release.id));
+  const window = retainedWindow(release, policy, left, outlook, nowMs);
+  return {
+    policy: policy.policy,
+    rule: window.rule,
+    deadlineMs: window.deadlineMs,
+    hardStopMs: window.hardStopMs,
+    floorUntilMs: window.floorUntilMs,
+    fromSessions: window.fromSessions,
+    wouldCut: window.wouldCut ?? null,
+    retires: retirementView(outlook, left),
+    why: window.why,
+  };
+}
+
+/** When a release will have retired; null where nobody can tell. */
+export function retirementView(outlook: Outlook | undefined, left: number | undefined): RetirementView | null {
+  if (!outlook?.forecast || left === undefined) return null;
+  const { lowMs, medianMs, highMs, known } = outlook.forecast;
+  const at = (ms: number) => Math.round(outlook.atMs + ms);
+  return { lowMs: at(lowMs), medianMs: at(medianMs), highMs: at(highMs), known };
 }
 
 function sum(counts: readonly (SessionCount | null)[]): SessionCount | null {
@@ -107,6 +153,7 @@ function sum(counts: readonly (SessionCount | null)[]): SessionCount | null {
       open: total.open + count.open,
       lingering: total.lingering + count.lingering,
       connections: total.connections + count.connections,
+      wedged: total.wedged + count.wedged,
     };
   }
   return total;

@@ -108,11 +108,23 @@ export const ERRORS = {
     what: "Release {release} of {service} failed: {problem}",
     next: "Nothing else changed. Mend it and deploy again; the whole log: `holdover logs {service} {release}`.",
   },
+  RESTART_INFEASIBLE: {
+    status: 409,
+    exit: 4,
+    what: "This restart cannot work: {problem}",
+    next: "{remedy}",
+  },
   NO_PREVIOUS_RELEASE: {
     status: 409,
     exit: 4,
     what: "Service {service} has no retained release to roll back to.",
     next: "A retired release comes back with `holdover deploy {service} --release ID`.",
+  },
+  NO_CURRENT_RELEASE: {
+    status: 409,
+    exit: 4,
+    what: "Service {service} has no current release.",
+    next: "Deploy one: `holdover deploy {service} --release ID`.",
   },
   DEPLOY_IN_PROGRESS: {
     status: 409,

@@ -6,7 +6,7 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const model = { lowMs: 30 * MINUTE, medianMs: HOUR, highMs: 2 * HOUR, known: true };
-const ask = (atMs: number) => ({ atMs, openedFromMs: atMs - HOUR, live: 40, allowed: 2 });
+const ask = (atMs: number) => ({ atMs, release: "v1", live: 40, allowed: 2 });
 
 /** Trials at such times, with such outcomes: what a service has lived through. */
 function livedThrough(

@@ -29,8 +29,8 @@ export type Lens = (typeof LENSES)[number];
 /** What was asked: the sessions that were live on one release at a moment. */
 export interface TrialQuestion {
   readonly atMs: number;
-  /** Since when the release had taken new sessions: the trial is about those opened from then to `atMs`. */
-  readonly openedFromMs: number;
+  /** Whose sessions: the trial is about those that were open on it at `atMs`. */
+  readonly release: string;
   readonly live: number;
   readonly allowed: number;
 }
@@ -113,6 +113,8 @@ interface Score {
   readonly centre: number;
   readonly weight: number;
   readonly rank: number;
+  /** Its weight, less what it lost by age. */
+  readonly recent: number;
 }
 
 /**
@@ -132,7 +134,14 @@ export function calibrate(
   const said = everyLens(record, shapeOf(model), question);
   const lens = bestLens(record);
   const [low, median, high] = said[lens].map((log) => Math.min(ceilingMs, Math.exp(log))) as [number, number, number];
-  return { lowMs: low, medianMs: median, highMs: high, known: model.known, lens, trials: record.settled.length };
+  return {
+    lowMs: low,
+    medianMs: median,
+    highMs: high,
+    known: model.known,
+    lens,
+    trials: record.settled.length,
+  };
 }
 
 function bestLens(record: ForecastRecord): Lens {
@@ -164,9 +173,9 @@ function everyLens(record: ForecastRecord, shape: Shape, question: TrialQuestion
   const shares = [record.outside.low, 0.5, 1 - record.outside.high] as const;
   const say = (lens: Lens): readonly [number, number, number] => {
     const weights = scores.map((score) => weightOf(lens, score, question, shape.centre));
-    const [low = 0, median = 0, high = 0] = shares
-      .map((share) => weightedQuantile(scores, weights, share))
-      .map((score) => shape.centre + score * (score < 0 ? shape.below : shape.above));
+    const [low = 0, median = 0, high = 0] = weightedQuantiles(scores, weights, shares).map(
+      (score) => shape.centre + score * (score < 0 ? shape.below : shape.above),
+    );
     return [low, median, high];
   };
   return { recent: say("recent"), hour: say("hour"), day: say("day"), alike: say("alike") };
@@ -174,21 +183,39 @@ function everyLens(record: ForecastRecord, shape: Shape, question: TrialQuestion
 
 function scoresAt(record: ForecastRecord, nowMs: number): Score[] {
   const newest = record.settled.length + record.pending.length;
-  const settled = record.settled.map((trial, index) => ({ ...trial, rank: newest - index }));
-  const pending = record.pending.map((trial, index) => ({
-    atMs: trial.atMs,
-    live: trial.live,
-    centre: trial.centre,
-    weight: trial.weight,
-    score: scoreOf(trial, nowMs - trial.atMs),
-    exact: false,
-    rank: record.pending.length - index,
-  }));
+  const settled = record.settled.map(({ atMs, live, centre, weight, score, exact }, index) => {
+    const rank = newest - index;
+    return { score, exact, atMs, live, centre, weight, rank, recent: weight * MEMORY ** rank };
+  });
+  const pending = record.pending.map((trial, index) => {
+    const { atMs, live, centre, weight } = trial;
+    const rank = record.pending.length - index;
+    const score = scoreOf(trial, nowMs - atMs);
+    return {
+      score,
+      exact: false,
+      atMs,
+      live,
+      centre,
+      weight,
+      rank,
+      recent: weight * MEMORY ** rank,
+    };
+  });
   const weight = PRIOR_TRIALS / PRIOR_SCORES.length;
   const wider = widening([...settled, ...pending]);
   const scores: Score[] = [...settled, ...pending];
   for (const score of PRIOR_SCORES) {
-    scores.push({ score: score * wider, exact: true, atMs: Number.NaN, live: 0, centre: 0, weight, rank: 0 });
+    scores.push({
+      score: score * wider,
+      exact: true,
+      atMs: Number.NaN,
+      live: 0,
+      centre: 0,
+      weight,
+      rank: 0,
+      recent: weight,
+    });
   }
   return scores.sort((a, b) => a.score - b.score || Number(b.exact) - Number(a.exact));
 }
@@ -204,7 +231,7 @@ function widening(trials: readonly Score[]): number {
   for (const trial of trials) {
     // Of one that still waits only an outcome already late is known to be off.
     if (!trial.exact && trial.score <= 0) continue;
-    const weight = trial.weight * MEMORY ** trial.rank;
+    const weight = trial.recent;
     weights += weight;
     squares += weight * Math.min(FURTHEST, Math.abs(trial.score)) ** 2;
   }
@@ -216,7 +243,7 @@ const ASIDE = 0.01;
 
 function weightOf(lens: Lens, score: Score, question: TrialQuestion, centre: number): number {
   if (Number.isNaN(score.atMs)) return lens === "recent" ? score.weight : 0.3 * score.weight;
-  const recent = score.weight * MEMORY ** score.rank;
+  const { recent } = score;
   switch (lens) {
     case "recent":
       return recent;
@@ -241,22 +268,26 @@ function phaseApart(aMs: number, bMs: number, periodMs: number): number {
   return Math.min(apart, periodMs - apart);
 }
 
-/** The product-limit quantile of weighted, ascending scores, some of them only lower bounds. */
-function weightedQuantile(scores: readonly Score[], weights: readonly number[], share: number): number {
+/** The product-limit quantiles of weighted, ascending scores, some of them only lower bounds; for ascending shares. */
+function weightedQuantiles(scores: readonly Score[], weights: readonly number[], shares: readonly number[]): number[] {
   let atRisk = 0;
   for (const weight of weights) atRisk += weight;
   let above = 1;
   let last = 0;
-  for (const [index, { score, exact }] of scores.entries()) {
+  const found: number[] = [];
+  // Thousands of times a second in a simulation: an iterator of entries would be most of the time.
+  for (let index = 0; index < scores.length && found.length < shares.length; index++) {
+    const { score, exact } = scores[index] as Score;
     const weight = weights[index] ?? 0;
     if (exact) {
       above *= Math.max(0, 1 - weight / atRisk);
       last = score;
-      if (1 - above >= share) return score;
+      while (found.length < shares.length && 1 - above >= (shares[found.length] ?? 1)) found.push(score);
     }
     atRisk -= weight;
   }
-  return Math.max(last, scores.at(-1)?.score ?? 0);
+  const most = Math.max(last, scores.at(-1)?.score ?? 0);
+  return shares.map((_, index) => found[index] ?? most);
 }
 
 /** Notes a trial, so that its outcome can correct later forecasts. Without a live session there is nothing to learn. */
@@ -277,7 +308,11 @@ export function remember(
     said: everyLens(record, shape, question),
     lens: bestLens(record),
   };
-  return { ...record, lastAtMs: question.atMs, pending: [...record.pending, trial].slice(-MOST_PENDING) };
+  return {
+    ...record,
+    lastAtMs: question.atMs,
+    pending: [...record.pending, trial].slice(-MOST_PENDING),
+  };
 }
 
 /**
@@ -314,7 +349,13 @@ export function settle(
     settled.push({ atMs, live, centre, weight, score: scoreOf(trial, Math.exp(outcome)), exact });
   }
   if (settled.length === 0) return record;
-  return { ...record, settled: [...record.settled, ...settled].slice(-MOST_SETTLED), pending, outside, loss };
+  return {
+    ...record,
+    settled: [...record.settled, ...settled].slice(-MOST_SETTLED),
+    pending,
+    outside,
+    loss,
+  };
 }
 
 function stepped(share: number, weight: number, missed: boolean): number {

@@ -1,7 +1,15 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { lifeSample } from "./life-sample.ts";
-import { binAges, forecastLeft, forecastRetirement, probabilityRetiredBy, stretchOf } from "./forecast.ts";
+import {
+  binAges,
+  expectedLeft,
+  forecastLeft,
+  forecastRetirement,
+  type LiveGroup,
+  probabilityRetiredBy,
+  stretchOf,
+} from "./forecast.ts";
 import { kaplanMeier, type Survival } from "./survival.ts";
 
 const HOUR = 3_600_000;
@@ -17,9 +25,8 @@ const exponential = (meanMs: number, many = 4000): Survival =>
 const lengths = exponential(HOUR);
 const live = (many: number) => binAges(Float64Array.from({ length: many }, (_, index) => (index % 60) * 60_000));
 const ask = (many: number, allowed: number, horizonMs = 10 * DAY) => ({
-  live: live(many),
+  groups: [{ live: live(many), lengths }],
   allowed,
-  lengths,
   horizonMs,
 });
 
@@ -67,11 +74,19 @@ test("the exact sum and its approximation agree where they meet", () => {
 
 test("lengths that were hardly seen make the interval wider, not narrower", () => {
   const width = (many: number) => {
-    const question = { ...ask(1000, 50), lengths: exponential(HOUR, many) };
+    const question = { ...ask(1000, 50), groups: [{ live: live(1000), lengths: exponential(HOUR, many) }] };
     const { lowMs, highMs } = forecastRetirement(question);
     return highMs / lowMs;
   };
   expect(width(60)).toBeGreaterThan(1.3 * width(4000));
+});
+
+test("lengths that were hardly seen make the curve of what is left wider, too", () => {
+  const width = (many: number) => {
+    const [at] = forecastLeft([{ live: live(1000), lengths: exponential(HOUR, many) }], [HOUR]);
+    return (at?.high ?? 0) - (at?.low ?? 0);
+  };
+  expect(width(60)).toBeGreaterThan(1.5 * width(4000));
 });
 
 test("where nobody knows the tail the forecast ends at the horizon and says that it is not known", () => {
@@ -81,7 +96,10 @@ test("where nobody knows the tail the forecast ends at the horizon and says that
       { exit: 2 * HOUR, ended: false },
     ]),
   );
-  expect(forecastRetirement({ ...ask(10, 0, DAY), lengths: few })).toMatchObject({ highMs: DAY, known: false });
+  expect(forecastRetirement({ groups: [{ live: live(10), lengths: few }], allowed: 0, horizonMs: DAY })).toMatchObject({
+    highMs: DAY,
+    known: false,
+  });
 });
 
 const ages = fc
@@ -99,6 +117,7 @@ describe("whatever the ages", () => {
           given.reduce((sum, age) => sum + age, 0),
           0,
         );
+        expect(bins.sessions).toBe(given.length);
         expect(bins.ageMs.length).toBeLessThanOrEqual(64);
       }),
     );
@@ -109,7 +128,11 @@ describe("whatever the ages", () => {
       fc.property(ages, (live) => {
         let before = Infinity;
         for (const allowed of [0, 1, 3, 10]) {
-          const { lowMs, medianMs, highMs } = forecastRetirement({ live, allowed, lengths, horizonMs: DAY });
+          const { lowMs, medianMs, highMs } = forecastRetirement({
+            groups: [{ live, lengths }],
+            allowed,
+            horizonMs: DAY,
+          });
           expect(lowMs).toBeLessThanOrEqual(medianMs);
           expect(medianMs).toBeLessThanOrEqual(highMs);
           expect(highMs).toBeLessThanOrEqual(DAY);
@@ -126,7 +149,7 @@ describe("whatever the ages", () => {
       fc.property(ages, fc.nat(20), (live, allowed) => {
         let before = 0;
         for (let afterMs = 60_000; afterMs < 2 * DAY; afterMs *= 1.7) {
-          const probability = probabilityRetiredBy({ live, allowed, lengths, horizonMs: DAY }, afterMs);
+          const probability = probabilityRetiredBy({ groups: [{ live, lengths }], allowed, horizonMs: DAY }, afterMs);
           expect(probability).toBeGreaterThanOrEqual(before - 1e-3);
           expect(probability).toBeLessThanOrEqual(1);
           before = probability;
@@ -140,7 +163,7 @@ describe("whatever the ages", () => {
     fc.assert(
       fc.property(ages, fc.double({ min: 0.2, max: 5, noNaN: true }), (live, factor) => {
         const times = Array.from({ length: 30 }, (_, index) => index * 20 * 60_000);
-        const points = forecastLeft(live, lengths, times, { low: factor / 2, median: factor, high: factor * 2 });
+        const points = forecastLeft([{ live, lengths }], times, { low: factor / 2, median: factor, high: factor * 2 });
         let before = { low: live.sessions, median: live.sessions, high: live.sessions };
         for (const point of points) {
           expect(point.low).toBeLessThanOrEqual(point.median);
@@ -160,7 +183,162 @@ test("a curve stretched by the calibration reaches as far as the calibrated fore
   const model = { lowMs: HOUR, medianMs: 2 * HOUR, highMs: 4 * HOUR, known: true };
   const stretch = stretchOf(model, { lowMs: HOUR, medianMs: 3 * HOUR, highMs: 8 * HOUR, known: true });
   expect(stretch).toEqual({ low: 1, median: 1.5, high: 2 });
-  const [plain] = forecastLeft(live(100), lengths, [2 * HOUR]);
-  const [stretched] = forecastLeft(live(100), lengths, [3 * HOUR], stretch);
+  const [plain] = forecastLeft([{ live: live(100), lengths }], [2 * HOUR]);
+  const [stretched] = forecastLeft([{ live: live(100), lengths }], [3 * HOUR], stretch);
   expect(stretched?.median).toBeCloseTo(plain?.median ?? 0, 6);
+});
+
+describe("groups", () => {
+  const short = { live: live(100), lengths };
+  const long = { live: live(100), lengths: exponential(4 * HOUR) };
+  const of = (groups: readonly LiveGroup[], allowed = 0) =>
+    forecastRetirement({ groups, allowed, horizonMs: 10 * DAY }).medianMs;
+
+  test("of the same lengths are as one", () => {
+    const halves = [
+      { live: binAges(new Float64Array(100).fill(HOUR)), lengths },
+      { live: binAges(new Float64Array(100).fill(HOUR)), lengths },
+    ];
+    const one = [{ live: binAges(new Float64Array(200).fill(HOUR)), lengths }];
+    for (const allowed of [0, 3, 20])
+      expect(Math.abs(Math.log(of(halves, allowed) / of(one, allowed)))).toBeLessThan(1e-9);
+    const [left] = forecastLeft(halves, [HOUR]);
+    expect(left?.median).toBeCloseTo(200 / Math.E, 0);
+    // The error of the estimate moves both together: were it independent, the interval would be narrower.
+    expect(left?.low).toBeCloseTo(forecastLeft(one, [HOUR])[0]?.low ?? 0, 9);
+  });
+
+  test("of other lengths each end by their own", () => {
+    expect(of([short, long])).toBeGreaterThan(of([long]) * 0.999);
+    expect(of([short, long])).toBeLessThan(of([long]) * 1.05);
+    // 200 e^-1 of the first, and of the second four times as slow: 100 e^(-1/4).
+    expect(expectedLeft([short, long], HOUR)).toBeCloseTo(100 * Math.exp(-1) + 100 * Math.exp(-0.25), 0);
+  });
+
+  test("where one of them is not known, the answer is not", () => {
+    const open = kaplanMeier(
+      lifeSample([
+        { exit: HOUR, ended: true },
+        { exit: 2 * HOUR, ended: false },
+      ]),
+    );
+    expect(
+      forecastRetirement({ groups: [short, { live: live(10), lengths: open }], allowed: 0, horizonMs: DAY }),
+    ).toMatchObject({ known: false, highMs: DAY });
+  });
+
+  test("without a session, or none at all, have retired", () => {
+    expect(of([])).toBe(0);
+    expect(of([{ live: live(0), lengths }])).toBe(0);
+    expect(forecastLeft([], [0, HOUR]).map(({ high }) => high)).toEqual([0, 0]);
+  });
+});
+
+describe("a linger", () => {
+  const lingerMs = 30 * 60_000;
+
+  test("puts off the retirement by itself, and never past the horizon", () => {
+    for (const allowed of [0, 5]) {
+      const plain = forecastRetirement(ask(100, allowed));
+      const held = forecastRetirement({ ...ask(100, allowed), lingerMs });
+      expect(held).toEqual({
+        lowMs: plain.lowMs + lingerMs,
+        medianMs: plain.medianMs + lingerMs,
+        highMs: plain.highMs + lingerMs,
+        known: true,
+      });
+    }
+    expect(forecastRetirement({ ...ask(100, 0, HOUR), lingerMs })).toMatchObject({ lowMs: HOUR, highMs: HOUR });
+    expect(forecastRetirement({ ...ask(100, 0, lingerMs / 2), lingerMs })).toMatchObject({ medianMs: lingerMs / 2 });
+  });
+
+  test("of those that have no connection ends exactly then, where nothing else is open", () => {
+    const lingerers = [5000, 60_000, 9000, 0, -7, Number.NaN];
+    const gone = (allowed: number) => forecastRetirement({ ...ask(0, allowed), lingerMs, lingerers });
+    const at = (ms: number) => ({ lowMs: ms, medianMs: ms, highMs: ms, known: true });
+    expect(gone(0)).toEqual(at(60_000));
+    expect(gone(1)).toEqual(at(9000));
+    expect(gone(2)).toEqual(at(5000));
+    expect(gone(3)).toEqual(at(0));
+    expect(probabilityRetiredBy({ ...ask(0, 0), lingerMs, lingerers }, 59_999)).toBe(0);
+    expect(probabilityRetiredBy({ ...ask(0, 0), lingerMs, lingerers }, 60_000)).toBeCloseTo(1, 9);
+    expect(forecastRetirement({ ...ask(0, 0, 1000), lingerers })).toEqual(at(1000));
+  });
+
+  test("of those without a connection can be what the release waits for", () => {
+    // With five open and five allowed, only who lingers already stands in the way.
+    expect(forecastRetirement({ ...ask(5, 5), lingerMs, lingerers: [7000] })).toMatchObject({
+      lowMs: 7000,
+      highMs: 7000,
+    });
+    // A linger longer than the one in force now, from before it was made shorter: nothing retires before it is over.
+    const lingerers = [20 * HOUR];
+    expect(forecastRetirement({ ...ask(10, 0), lingerMs, lingerers })).toMatchObject({
+      lowMs: 20 * HOUR,
+      highMs: 20 * HOUR,
+    });
+  });
+
+  test("keeps all that are open for as long as it lasts, and then shifts the curve", () => {
+    const groups = [{ live: live(100), lengths }];
+    const [start, within, end, after] = forecastLeft(groups, [0, lingerMs - 1, lingerMs, lingerMs + HOUR], undefined, {
+      lingerMs,
+      lingerers: [1000, HOUR],
+    });
+    expect(start).toEqual({ afterMs: 0, low: 102, median: 102, high: 102 });
+    expect(within).toMatchObject({ low: 101, high: 101 });
+    expect(end).toMatchObject({ low: 101, high: 101 });
+    expect(after?.median).toBe(forecastLeft(groups, [HOUR])[0]?.median);
+    expect(expectedLeft(groups, lingerMs + HOUR, { lingerMs })).toBe(expectedLeft(groups, HOUR));
+  });
+
+  test("is not stretched by the calibration", () => {
+    const model = { lowMs: HOUR, medianMs: 2 * HOUR, highMs: 4 * HOUR, known: true };
+    const calibrated = { lowMs: HOUR / 4, medianMs: 3.5 * HOUR, highMs: 4 * HOUR, known: true };
+    expect(stretchOf(model, calibrated, HOUR / 2)).toEqual({ low: 1, median: 2, high: 1 });
+  });
+
+  test("whatever it is, the probability to have retired lies in [0, 1] and never falls", () => {
+    const lingerers = fc.array(fc.integer({ min: -1000, max: DAY }), { maxLength: 20 });
+    fc.assert(
+      fc.property(ages, ages, fc.nat(20), fc.nat(4 * HOUR), lingerers, (a, b, allowed, lingerMs, lingerers) => {
+        const groups = [
+          { live: a, lengths },
+          { live: b, lengths: exponential(2 * HOUR, 500) },
+        ];
+        const question = { groups, allowed, horizonMs: DAY, lingerMs, lingerers };
+        let before = 0;
+        for (let afterMs = 60_000; afterMs < 2 * DAY; afterMs *= 1.7) {
+          const probability = probabilityRetiredBy(question, afterMs);
+          expect(probability).toBeGreaterThanOrEqual(before - 5e-2);
+          expect(probability).toBeLessThanOrEqual(1);
+          before = probability;
+        }
+        const { lowMs, medianMs, highMs } = forecastRetirement(question);
+        expect(lowMs).toBeLessThanOrEqual(medianMs);
+        expect(medianMs).toBeLessThanOrEqual(highMs);
+        expect(highMs).toBeLessThanOrEqual(DAY);
+        expect(highMs === DAY || probabilityRetiredBy(question, highMs + 1) > 0.88).toBe(true);
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
+
+describe("ages that are a sample", () => {
+  test("stand for all, in whole sessions", () => {
+    const bins = binAges(
+      Float64Array.from({ length: 1000 }, (_, index) => index),
+      12_345,
+    );
+    expect(bins.sessions).toBe(12_345);
+    expect(bins.count.reduce((sum, count) => sum + count, 0)).toBe(12_345);
+    expect(bins.count.every((count) => Number.isInteger(count) && count > 180)).toBe(true);
+    expect(JSON.parse(JSON.stringify(bins))).toEqual(bins);
+  });
+
+  test("without sense count as just begun", () => {
+    expect(binAges(Float64Array.of(-5, Number.NaN, 7))).toEqual({ ageMs: [0, 0, 7], count: [1, 1, 1], sessions: 3 });
+    expect(binAges(new Float64Array(0), 9)).toEqual({ ageMs: [], count: [], sessions: 0 });
+  });
 });

@@ -26,7 +26,7 @@ const steps = fc.oneof(
       world.change(which, ramping(0, percent)),
     ),
   },
-  { weight: 1, arbitrary: step("abandon", pick, (world, which) => world.change(which, retained(0))) },
+  { weight: 1, arbitrary: step("abandon", pick, (world, which) => world.change(which, retained(0, null))) },
   { weight: 3, arbitrary: step("promote", pick, (world, which) => world.promote(which)) },
   { weight: 2, arbitrary: step("rollback", fc.constant(null), (world) => world.rollback()) },
   { weight: 2, arbitrary: step("expire", fc.tuple(pick, fc.nat(60)), (world, [which, ms]) => world.expire(which, ms)) },

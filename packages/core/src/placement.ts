@@ -39,6 +39,7 @@ function leastLoaded(release: RoutedRelease, sessionsOn: (instance: string) => n
   let best: RoutedInstance | undefined;
   let fewest = Number.POSITIVE_INFINITY;
   for (const instance of release.instances) {
+    if (instance.admission !== "new") continue;
     const sessions = sessionsOn(instance.id);
     if (sessions >= fewest || (instance.capacity !== null && sessions >= instance.capacity)) continue;
     best = instance;

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { ControlWorld, type Build, type Script } from "../test/control-world.ts";
+import { KEPT } from "../test/sample-service.ts";
 import { REPLAN_EVERY_MS } from "./plan.ts";
 import type { RetentionPolicy } from "./service.ts";
 
@@ -11,9 +12,15 @@ const build: fc.Arbitrary<Build> = fc.record({
   startMs: fc.constantFrom(100, 250, 900),
   livesMs: fc.shuffledSubarray([10_000, 15_000, 61_000]),
 });
+const kept = {
+  grace: fc.constant(KEPT.grace),
+  wedgedAfter: fc.constant(KEPT.wedgedAfter),
+  cutWedged: fc.constant(false),
+};
 const policy: fc.Arbitrary<RetentionPolicy> = fc.oneof(
-  fc.record({ policy: fc.constant("until-empty" as const), floor: fc.constantFrom(0, 7000, 30_000) }),
+  fc.record({ ...kept, policy: fc.constant("until-empty" as const), floor: fc.constantFrom(0, 7000, 30_000) }),
   fc.record({
+    ...kept,
     policy: fc.constant("fixed" as const),
     window: fc.constantFrom(0, 5000, 25_000),
     floor: fc.constantFrom(0, 7000),

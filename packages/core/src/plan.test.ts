@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   everyReleaseState,
+  KEPT,
   sampleDefinition,
   sampleInstance,
   sampleRelease,
@@ -10,12 +11,12 @@ import {
 import { isAlive, type Instance, type InstanceState } from "./instance.ts";
 import { plan, type Action, type Observed } from "./plan.ts";
 import { current, expiring, failed, ramping, ready, retained, retired, starting } from "./release.ts";
-import type { DeployIntent, ReleaseRecord, ServiceRecord } from "./release.ts";
+import type { DeployIntent, ReleaseRecord, Restart, ServiceRecord } from "./release.ts";
 import type { RetentionPolicy } from "./service.ts";
 import type { SessionCount } from "./session.ts";
 
 const NOW = 100_000;
-const one: SessionCount = { open: 1, lingering: 0, connections: 1 };
+const one: SessionCount = { open: 1, lingering: 0, connections: 1, wedged: 0 };
 const isReady = (sinceMs = 0): InstanceState => ({ name: "ready", sinceMs });
 const isStarting: InstanceState = { name: "starting", sinceMs: 0 };
 const isDraining: InstanceState = { name: "draining", sinceMs: 0 };
@@ -32,13 +33,21 @@ function planned(
 ): Action[] {
   const { service, ...observed } = given;
   const services = [sampleService(releases, service)];
-  return plan({ nowMs: NOW, services, instances, sessions: new Map(), closing: false, ...observed });
+  return plan({
+    nowMs: NOW,
+    services,
+    instances,
+    sessions: new Map(),
+    outlooks: new Map(),
+    closing: false,
+    ...observed,
+  });
 }
 
 const start = (ordinal: number) => ({ do: "start", service: "rooms", release: "v1", ordinal });
 const stop = (instance: string, why: string) => ({ do: "stop", service: "rooms", instance, graceMs: 10_000, why });
 const retention = (policy: RetentionPolicy) => ({ service: { definition: sampleDefinition({ retention: policy }) } });
-const warmFor = (floor: number) => retention({ policy: "until-empty", floor });
+const warmFor = (floor: number) => retention({ ...KEPT, policy: "until-empty", floor });
 
 describe("rule 3: an instance with a live session is not stopped, and unknown is not zero", () => {
   const exit = { atMs: 60_000, code: 1, signal: null, error: "INSTANCE_EXITED", problem: "exit code 1" };
@@ -47,13 +56,30 @@ describe("rule 3: an instance with a live session is not stopped, and unknown is
     fc.record({ name: fc.constantFrom("starting" as const, "ready" as const, "draining" as const), sinceMs: time }),
     fc.record({ name: fc.constantFrom("stopped" as const, "lost" as const), sinceMs: time, exit: fc.constant(exit) }),
   );
+  const span = fc.constantFrom(0, 50_000, 200_000);
+  const ceiling = fc.constantFrom(50_000, 200_000);
+  const kept = {
+    floor: fc.constantFrom(0, 50_000),
+    grace: fc.constantFrom(0, 30_000),
+    maxRetained: fc.constantFrom(1, 2, 100),
+    wedgedAfter: fc.constant(KEPT.wedgedAfter),
+    cutWedged: fc.boolean(),
+  };
   const policy: fc.Arbitrary<RetentionPolicy> = fc.oneof(
-    fc.record({ policy: fc.constant("until-empty" as const), floor: fc.constantFrom(0, 50_000, 200_000) }),
+    fc.record({ ...kept, policy: fc.constant("until-empty" as const) }),
+    fc.record({ ...kept, policy: fc.constant("fixed" as const), window: span }),
     fc.record({
-      policy: fc.constant("fixed" as const),
-      window: fc.constantFrom(0, 50_000, 200_000),
-      floor: fc.constantFrom(0, 50_000, 200_000),
-      grace: fc.constantFrom(0, 30_000),
+      ...kept,
+      policy: fc.constant("budget" as const),
+      disruptionBudget: fc.constantFrom(0, 0.5, 1),
+      ceiling,
+    }),
+    fc.record({
+      ...kept,
+      policy: fc.constant("quantile" as const),
+      quantile: fc.constant(0.95),
+      factor: fc.constant(1),
+      ceiling,
     }),
   );
   const world = fc
@@ -89,7 +115,7 @@ describe("rule 3: an instance with a live session is not stopped, and unknown is
         sampleRelease(`v${index}`, state, { createdAtMs, snapshot, definition }),
       );
       const services = [sampleService(records, { definition })];
-      return { nowMs: NOW, services, instances, sessions, closing: false, stranger };
+      return { nowMs: NOW, services, instances, sessions, outlooks: new Map(), closing: false, stranger };
     });
 
   test("whatever is observed, no instance is stopped that holds a session", () => {
@@ -306,7 +332,7 @@ describe("an instance that ended by itself is started again", () => {
 });
 
 describe("a retained release", () => {
-  const release = sampleRelease("v1", retained(NOW - 1000));
+  const release = sampleRelease("v1", retained(NOW - 1000, 2));
   const [a, b] = [sampleInstance("a", isReady()), sampleInstance("b", isReady())];
   const on = (...ids: string[]) => ({ sessions: new Map(ids.map((id) => [id, one])) });
 
@@ -354,16 +380,108 @@ describe("a retained release", () => {
   });
 
   test("expires with its fixed window: what is left has the grace to move", () => {
-    const policy = (window: number) => retention({ policy: "fixed", window, floor: 0, grace: 700 });
-    expect(planned([release], [a], { ...policy(1001), ...on("a") })).toEqual([]);
+    const policy = (window: number) => retention({ ...KEPT, policy: "fixed", window, floor: 0, grace: 700 });
+    expect(planned([release], [a], { ...policy(1001), ...on("a") })).toEqual([
+      { do: "deadline", service: "rooms", release: "v1", deadlineMs: NOW + 1, why: "fixed window of 1s" },
+    ]);
     expect(planned([release], [a], { ...policy(1000), ...on("a") })).toEqual([
       { do: "transition", service: "rooms", release: "v1", to: expiring(NOW, NOW + 700), why: "fixed window of 1s" },
     ]);
   });
 
   test("follows the policy that is in force for the service now, not the one it was deployed with", () => {
-    const definition = sampleDefinition({ retention: { policy: "fixed", window: 1, floor: 0, grace: 0 } });
+    const definition = sampleDefinition({ retention: { ...KEPT, policy: "fixed", window: 1, floor: 0 } });
     expect(planned([{ ...release, definition }], [a], on("a"))).toEqual([]);
+  });
+});
+
+describe("the deadline of a retained release", () => {
+  const a = sampleInstance("a", isReady());
+  const holds = { sessions: new Map([["a", one]]) };
+  const policy = retention({ ...KEPT, policy: "fixed", window: 5000, floor: 0 });
+  const said = (deadlineMs: number | null) =>
+    sampleRelease("v1", { name: "retained", sinceMs: NOW - 1000, live: 1, deadlineMs });
+  const deadline = {
+    do: "deadline",
+    service: "rooms",
+    release: "v1",
+    deadlineMs: NOW + 4000,
+    why: "fixed window of 5s",
+  };
+
+  test("is told when it is first known, and then when it moves by more than a tenth of the window", () => {
+    expect(planned([said(null)], [a], { ...policy, ...holds })).toEqual([deadline]);
+    expect(planned([said(NOW + 4000)], [a], { ...policy, ...holds })).toEqual([]);
+    expect(planned([said(NOW + 3600)], [a], { ...policy, ...holds })).toEqual([]);
+    expect(planned([said(NOW + 3000)], [a], { ...policy, ...holds })).toEqual([deadline]);
+  });
+
+  test("is not there until-empty", () => {
+    expect(planned([said(null)], [a], { ...warmFor(0), ...holds })).toEqual([]);
+  });
+
+  test("comes at once for the oldest of more releases than may be retained, with the grace", () => {
+    const releases = [1, 2, 3].map((n) => sampleRelease(`v${n}`, retained(NOW - 10 * n, 1), { currentAtMs: n }));
+    const most = retention({ ...KEPT, policy: "until-empty", floor: 0, maxRetained: 2 });
+    expect(planned(releases, [a], { ...most, ...holds }).filter((action) => action.do === "transition")).toEqual([
+      {
+        do: "transition",
+        service: "rooms",
+        release: "v1",
+        to: expiring(NOW, NOW + 30_000),
+        why: "2 releases may be retained, and it is the oldest",
+      },
+      expect.objectContaining({ release: "v2", to: retired(NOW) }),
+      expect.objectContaining({ release: "v3", to: retired(NOW) }),
+    ]);
+  });
+});
+
+describe("a rolling restart", () => {
+  const restart = { sinceMs: 0, batch: 1, waitMs: 500, graceMs: 200, waiting: ["b"], leaving: ["a"] };
+  const definition = sampleDefinition({ instances: 2 });
+  const release = (given: Partial<Restart>): ReleaseRecord =>
+    sampleRelease("v1", current(1), {
+      definition,
+      nextOrdinal: 3,
+      restart: { ...restart, leavingSinceMs: null, ...given },
+    });
+  const [a, b, c] = ["a", "b", "c"].map((id) => sampleInstance(id, isReady())) as [Instance, Instance, Instance];
+  const step = (given: Partial<Restart> | null, why: string) => ({
+    do: "restart",
+    service: "rooms",
+    release: "v1",
+    restart: given && { ...restart, leavingSinceMs: null, ...given },
+    why,
+  });
+
+  test("starts the replacement first, and only then lets the batch take no new session", () => {
+    expect(planned([release({})], [a, b])).toEqual([start(3)]);
+    expect(planned([release({})], [a, b, sampleInstance("c", isStarting)])).toEqual([]);
+    expect(planned([release({})], [a, b, c])).toEqual([
+      step({ leavingSinceMs: NOW }, "a: replaced, no new session any more"),
+    ]);
+  });
+
+  test("stops the batch as it empties, and no other instance", () => {
+    const leaving = release({ leavingSinceMs: NOW - 10 });
+    expect(planned([leaving], [a, b, c], { sessions: new Map([["a", one]]) })).toEqual([]);
+    expect(planned([leaving], [a, b, c])).toEqual([stop("a", "it is replaced")]);
+  });
+
+  test("goes on with the next batch when the last of it has ended, and is over with the last batch", () => {
+    expect(planned([release({ leavingSinceMs: NOW - 10 })], [b, c])).toEqual([
+      step({ waiting: [], leaving: ["b"] }, "b: next to be replaced"),
+    ]);
+    expect(planned([release({ waiting: [], leaving: ["b"], leavingSinceMs: 7 })], [a, c])).toEqual([
+      step(null, "all instances are replaced"),
+    ]);
+  });
+
+  test("passes over what has died by itself", () => {
+    expect(planned([release({ waiting: ["gone"], leaving: ["dead"] })], [b, c])).toEqual([
+      step(null, "all instances are replaced"),
+    ]);
   });
 });
 
@@ -419,7 +537,7 @@ describe("a retired or failed release", () => {
 test("services are planned apart: an instance of one is none of another's with the same release", () => {
   const services = ["rooms", "chat"].map((name) => sampleService([sampleRelease("v1", current(0))], { name }));
   const instances = [sampleInstance("rooms-v1-1", isReady())];
-  expect(plan({ nowMs: NOW, services, instances, sessions: new Map(), closing: false })).toEqual([
+  expect(plan({ nowMs: NOW, services, instances, sessions: new Map(), outlooks: new Map(), closing: false })).toEqual([
     { do: "start", service: "chat", release: "v1", ordinal: 1 },
   ]);
 });

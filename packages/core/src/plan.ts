@@ -1,9 +1,10 @@
 import { isAlive, type Instance, type InstanceExit } from "./instance.ts";
 import { formatDuration } from "./duration.ts";
-import type { ReleaseRecord, ReleaseState, ServiceRecord } from "./release.ts";
+import type { ReleaseRecord, ReleaseState, Restart, ServiceRecord } from "./release.ts";
 import { expiring, ramping, ready, retired } from "./release.ts";
-import { retentionOf } from "./retention.ts";
-import type { SessionCount } from "./session.ts";
+import { nextRestart } from "./restart.ts";
+import { beyondMost, retainedWindow, type Outlook } from "./retention.ts";
+import { sessionsOn, type SessionCount } from "./session.ts";
 
 /** All that a plan follows from. What is not known is null, and never taken for zero. */
 export interface Observed {
@@ -13,8 +14,15 @@ export interface Observed {
   readonly instances: readonly Instance[] | null;
   /** Sessions by instance, for instances that hold any; null while not every router has told. */
   readonly sessions: ReadonlyMap<string, SessionCount> | null;
+  /** What is estimated of the sessions of a release, by {@link outlookKey}. */
+  readonly outlooks: ReadonlyMap<string, Outlook>;
   /** The host is shutting down: nothing is to be started, stopped or promoted. */
   readonly closing: boolean;
+}
+
+/** The name of a release's outlook. */
+export function outlookKey(service: string, release: string): string {
+  return `${service}/${release}`;
 }
 
 /** One step towards what should be. Each is safe to take twice: what it sees may have changed since it was planned. */
@@ -27,6 +35,22 @@ export type Action =
       readonly service: string;
       readonly release: string;
       readonly to: ReleaseState;
+      readonly why: string;
+    }
+  /** The window of a retained release ends at another time than was said before. */
+  | {
+      readonly do: "deadline";
+      readonly service: string;
+      readonly release: string;
+      readonly deadlineMs: number;
+      readonly why: string;
+    }
+  /** A rolling restart goes on; null: it is done. */
+  | {
+      readonly do: "restart";
+      readonly service: string;
+      readonly release: string;
+      readonly restart: Restart | null;
       readonly why: string;
     }
   | { readonly do: "cutover"; readonly service: string; readonly release: string; readonly why: string }
@@ -99,7 +123,7 @@ function planRelease(
       ];
     case "ramping":
     case "current":
-      return keepRunning(service, release, instances, observed.nowMs);
+      return planServing(service, release, instances, observed);
     case "retained":
       return planRetained(service, release, instances, observed);
     case "expiring":
@@ -152,25 +176,63 @@ function planRetained(
   observed: Observed,
 ): Action[] {
   const at = { service: service.name, release: release.id };
-  const { nowMs } = observed;
+  const { nowMs, outlooks } = observed;
   const policy = service.definition.retention;
-  const { verdict, why } = retentionOf(release, policy, nowMs);
-  switch (verdict) {
-    case "expire": {
-      const graceMs = policy.policy === "fixed" ? policy.grace : 0;
-      return [{ do: "transition", ...at, to: expiring(nowMs, nowMs + graceMs), why }];
-    }
-    case "keep":
-      return [
-        ...stopEmpty(service, instances, observed, 1, "it is empty"),
-        ...keepRunning(service, release, instances, nowMs, 1),
-      ];
-    case "retire":
-      return [
-        ...stopEmpty(service, instances, observed, 0, "it is empty"),
-        ...retireWhenGone(service, release, observed),
-      ];
+  const expire = (because: string): Action[] => [
+    { do: "transition", ...at, to: expiring(nowMs, nowMs + policy.grace), why: because },
+  ];
+  if (beyondMost(service.releases, policy).includes(release)) {
+    return expire(`${policy.maxRetained} releases may be retained, and it is the oldest`);
   }
+  const left = sessionsOn(instances, observed.sessions);
+  const window = retainedWindow(release, policy, left, outlooks.get(outlookKey(service.name, release.id)), nowMs);
+  const { verdict, why, deadlineMs } = window;
+  if (verdict === "expire") return expire(why);
+  const said = release.state.name === "retained" ? release.state.deadlineMs : null;
+  const isNews = deadlineMs !== null && (said === null || window.moved !== undefined);
+  const news: Action[] = isNews ? [{ do: "deadline", ...at, deadlineMs, why }] : [];
+  if (verdict === "retire") {
+    return [
+      ...news,
+      ...stopEmpty(service, instances, observed, 0, "it is empty"),
+      ...retireWhenGone(service, release, observed),
+    ];
+  }
+  return [
+    ...news,
+    ...stopEmpty(service, instances, observed, 1, "it is empty"),
+    ...keepRunning(service, release, instances, nowMs, 1),
+  ];
+}
+
+/** Keeps a release that takes new sessions at its number of instances, while a restart replaces them or not. */
+function planServing(
+  service: ServiceRecord,
+  release: ReleaseRecord,
+  instances: Instance[],
+  observed: Observed,
+): Action[] {
+  const { restart } = release;
+  const { nowMs } = observed;
+  if (!restart) return keepRunning(service, release, instances, nowMs);
+  const next = nextRestart(restart, instances, release.definition.instances, nowMs);
+  const step: Action[] =
+    next === restart
+      ? []
+      : [{ do: "restart", service: service.name, release: release.id, restart: next, why: whyRestart(next) }];
+  const leaving = instances.filter((one) => restart.leaving.includes(one.id));
+  const staying = instances.filter((one) => !restart.leaving.includes(one.id));
+  return [
+    ...step,
+    ...keepRunning(service, release, staying, nowMs),
+    ...(restart.leavingSinceMs === null ? [] : stopEmpty(service, leaving, observed, 0, "it is replaced")),
+  ];
+}
+
+function whyRestart(next: Restart | null): string {
+  if (!next) return "all instances are replaced";
+  const names = next.leaving.join(", ");
+  return next.leavingSinceMs === null ? `${names}: next to be replaced` : `${names}: replaced, no new session any more`;
 }
 
 /** Starts what is missing to `wanted` instances, one after another failure only after the back-off. */

@@ -84,9 +84,9 @@ describe("a cutover", () => {
       sampleRelease("v2", ready(5)),
       sampleRelease("v0", retired(3)),
     ]);
-    const after = cutover(service, "v2", 9);
+    const after = cutover(service, "v2", 9, 3);
     expect(after.releases.map((release) => [release.id, release.state, release.currentAtMs])).toEqual([
-      ["v1", retained(9), 1],
+      ["v1", retained(9, 3), 1],
       ["v2", current(9), 9],
       ["v0", retired(3), 0],
     ]);
@@ -94,18 +94,18 @@ describe("a cutover", () => {
   });
 
   test("works for the first release, which has none before it", () => {
-    const after = cutover(sampleService([sampleRelease("v1", ready(5))]), "v1", 9);
+    const after = cutover(sampleService([sampleRelease("v1", ready(5))]), "v1", 9, null);
     expect(after.releases.map((release) => release.state)).toEqual([current(9)]);
     expect(previousRelease(after)).toBeUndefined();
   });
 
   test.each(NAMES.filter((name) => !STEPS[name].includes("current")))("is refused for a release that is %s", (name) => {
     const service = sampleService([sampleRelease("v1", everyReleaseState(1)[name]), sampleRelease("v2", current(1))]);
-    expect(codeOf(() => cutover(service, "v1", 9))).toBe("RELEASE_TRANSITION");
+    expect(codeOf(() => cutover(service, "v1", 9, null))).toBe("RELEASE_TRANSITION");
   });
 
   test("is refused for a release that the service does not have", () => {
-    expect(codeOf(() => cutover(sampleService([]), "v9", 9))).toBe("RELEASE_UNKNOWN");
+    expect(codeOf(() => cutover(sampleService([]), "v9", 9, null))).toBe("RELEASE_UNKNOWN");
   });
 
   test("leaves at most one release current, and a rollback goes to the one current before, whatever the clock does", () => {
@@ -117,7 +117,7 @@ describe("a cutover", () => {
         for (const { pick, nowMs } of steps) {
           const id = service.releases[pick]?.id ?? "";
           if (order.at(-1) === id) continue;
-          service = cutover(service, id, nowMs);
+          service = cutover(service, id, nowMs, null);
           order.push(id);
           expect(service.releases.filter((release) => release.state.name === "current").map(({ id }) => id)).toEqual([
             id,
@@ -132,15 +132,15 @@ describe("a cutover", () => {
 describe("the release that a rollback goes to", () => {
   test("is the retained one that was current last, not the newest", () => {
     const service = sampleService([
-      sampleRelease("v1", retained(30), { currentAtMs: 20 }),
-      sampleRelease("v2", retained(20), { currentAtMs: 10 }),
+      sampleRelease("v1", retained(30, null), { currentAtMs: 20 }),
+      sampleRelease("v2", retained(20, null), { currentAtMs: 10 }),
       sampleRelease("v3", current(30), { currentAtMs: 30 }),
     ]);
     expect(previousRelease(service)?.id).toBe("v1");
   });
 
   test("is none that never was current: an abandoned ramp is retained too", () => {
-    expect(previousRelease(sampleService([sampleRelease("v1", retained(30))]))).toBeUndefined();
+    expect(previousRelease(sampleService([sampleRelease("v1", retained(30, null))]))).toBeUndefined();
   });
 
   test("is none that is expiring or retired", () => {

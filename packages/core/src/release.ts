@@ -1,4 +1,5 @@
 import { HoldoverError } from "./errors.ts";
+import type { Preparation } from "./affinity-ramp.ts";
 import type { ServiceDefinition } from "./service.ts";
 
 /** Why a release failed: a code of the error table, its sentence, and the last lines of the log where there is one. */
@@ -14,7 +15,14 @@ export type ReleaseState =
   | { readonly name: "ready"; readonly sinceMs: number }
   | { readonly name: "ramping"; readonly sinceMs: number; readonly percent: number }
   | { readonly name: "current"; readonly sinceMs: number }
-  | { readonly name: "retained"; readonly sinceMs: number }
+  | {
+      readonly name: "retained";
+      readonly sinceMs: number;
+      /** Sessions live on it at the cutover; null: nobody could count them. */
+      readonly live: number | null;
+      /** The deadline that was last said; null: none. */
+      readonly deadlineMs: number | null;
+    }
   | { readonly name: "expiring"; readonly sinceMs: number; readonly graceUntilMs: number }
   | { readonly name: "retired"; readonly sinceMs: number }
   | { readonly name: "failed"; readonly sinceMs: number; readonly failure: ReleaseFailure };
@@ -26,7 +34,13 @@ export const ready = (sinceMs: number): ReleaseState => ({ name: "ready", sinceM
 /** @param percent of the new sessions, above 0 and up to 100 */
 export const ramping = (sinceMs: number, percent: number): ReleaseState => ({ name: "ramping", sinceMs, percent });
 export const current = (sinceMs: number): ReleaseState => ({ name: "current", sinceMs });
-export const retained = (sinceMs: number): ReleaseState => ({ name: "retained", sinceMs });
+/** @param live sessions on it at the cutover; null where nobody could count them */
+export const retained = (sinceMs: number, live: number | null): ReleaseState => ({
+  name: "retained",
+  sinceMs,
+  live,
+  deadlineMs: null,
+});
 /** @param graceUntilMs until then sessions are asked to move; after it they are cut */
 export const expiring = (sinceMs: number, graceUntilMs: number): ReleaseState => ({
   name: "expiring",
@@ -82,6 +96,27 @@ export interface ReleaseRecord {
   readonly currentAtMs: number;
   /** The number that the next instance gets in its id. */
   readonly nextOrdinal: number;
+  /** How its linger shrinks towards a cutover, since `holdover prepare`; null: it does not. */
+  readonly preparation: Preparation | null;
+  /** The rolling restart that is under way; null: none. */
+  readonly restart: Restart | null;
+}
+
+/** A rolling restart of a release: its instances are replaced, a batch after the other. */
+export interface Restart {
+  readonly sinceMs: number;
+  /** Instances of a batch. */
+  readonly batch: number;
+  /** How long the sessions of a batch may end by themselves, ms; then they are asked to move. */
+  readonly waitMs: number;
+  /** How long that may take before what is left is cut, ms. */
+  readonly graceMs: number;
+  /** Instances whose turn is to come. */
+  readonly waiting: readonly string[];
+  /** Instances of the batch that is being replaced. */
+  readonly leaving: readonly string[];
+  /** Since when these take no new session: their replacements were ready then; null: they are not yet. */
+  readonly leavingSinceMs: number | null;
 }
 
 /**
@@ -170,16 +205,21 @@ export function withRelease(service: ServiceRecord, release: ReleaseRecord): Ser
  * The definition that a release was deployed with comes into force when it is current for the first time, so that a
  * deploy that fails changes nothing; a rollback goes on with the definition in force.
  * `currentAtMs` grows with every cutover even where the clock was set back: a rollback goes by that order.
+ * The one that becomes current is not prepared for another cutover, and the one before it is not restarted any more.
+ * @param live sessions on the one that is retained; null where nobody could count them
  * @throws HoldoverError RELEASE_UNKNOWN, RELEASE_TRANSITION
  */
-export function cutover(service: ServiceRecord, id: string, nowMs: number): ServiceRecord {
+export function cutover(service: ServiceRecord, id: string, nowMs: number, live: number | null): ServiceRecord {
   const before = currentRelease(service);
   const lastMs = Math.max(0, ...service.releases.map((release) => release.currentAtMs));
   const next = {
     ...transition(releaseOf(service, id), current(nowMs)),
     currentAtMs: Math.max(nowMs, lastMs + 1),
+    preparation: null,
   };
-  const demoted = before ? withRelease(service, transition(before, retained(nowMs))) : service;
+  const demoted = before
+    ? withRelease(service, { ...transition(before, retained(nowMs, live)), restart: null })
+    : service;
   const first = releaseOf(service, id).currentAtMs === 0;
   return withRelease(first ? { ...demoted, definition: next.definition } : demoted, next);
 }

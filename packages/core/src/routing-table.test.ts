@@ -36,7 +36,7 @@ describe("the table that follows from what is true", () => {
   test("lists only ready instances, of this release of this service, with the release's own capacity", () => {
     const service = sampleService(
       [
-        sampleRelease("v1", retained(1), { definition: sampleDefinition({ capacity: 7 }) }),
+        sampleRelease("v1", retained(1, null), { definition: sampleDefinition({ capacity: 7 }) }),
         sampleRelease("v2", current(1)),
       ],
       { definition: sampleDefinition({ capacity: 9 }) },
@@ -56,8 +56,40 @@ describe("the table that follows from what is true", () => {
       5,
     );
     expect(routed?.releases.map(({ instances }) => instances)).toEqual([
-      [{ id: "a", host: "127.0.0.1", port: 4001, capacity: 7 }],
-      [{ id: "f", host: "127.0.0.1", port: 4002, capacity: null }],
+      [{ id: "a", host: "127.0.0.1", port: 4001, capacity: 7, admission: "new", ending: null }],
+      [{ id: "f", host: "127.0.0.1", port: 4002, capacity: null, admission: "new", ending: null }],
+    ]);
+  });
+
+  test("takes no new session to an instance that a restart replaces, then has its sessions moved, then cut", () => {
+    const restart = { sinceMs: 0, batch: 1, waitMs: 50, graceMs: 20, waiting: ["b"], leaving: ["a"] };
+    const at = (nowMs: number, leavingSinceMs: number | null) => {
+      const release = sampleRelease("v1", current(1), { restart: { ...restart, leavingSinceMs } });
+      const instances = [sampleInstance("a", isReady), sampleInstance("b", isReady)];
+      const [routed] = routedServices([sampleService([release])], instances, nowMs);
+      return routed?.releases[0]?.instances.map(({ admission, ending }) => `${admission} ${ending}`);
+    };
+    expect(at(99, null)).toEqual(["new null", "new null"]);
+    expect(at(100, 100)).toEqual(["existing null", "new null"]);
+    expect(at(149, 100)).toEqual(["existing null", "new null"]);
+    expect([at(150, 100), at(169, 100)]).toEqual([
+      ["existing moved", "new null"],
+      ["existing moved", "new null"],
+    ]);
+    expect(at(170, 100)).toEqual(["existing cut", "new null"]);
+  });
+
+  test("gives each release its own linger, and looks for wedged sessions on retained ones alone", () => {
+    const definition = sampleDefinition({ session: { key: [], linger: 6000 } });
+    const preparation = { fromMs: 0, untilMs: 100, lingerMs: 1000 };
+    const service = sampleService(
+      [sampleRelease("v1", retained(1, 0), { preparation }), sampleRelease("v2", current(1))],
+      { definition },
+    );
+    const releases = routedServices([service], [], 200)[0]?.releases.map(({ lingerMs, wedged }) => [lingerMs, wedged]);
+    expect(releases).toEqual([
+      [1000, { afterMs: 600_000, cut: false }],
+      [6000, null],
     ]);
   });
 
@@ -65,7 +97,12 @@ describe("the table that follows from what is true", () => {
     const definition = sampleDefinition({
       hosts: ["a.example"],
       path: "/rooms",
-      session: { key: [{ header: "x-room" }], linger: 5000 },
+      session: {
+        key: [{ header: "x-room" }],
+        linger: 5000,
+        label: { name: "kind", from: [{ query: "kind" }], values: ["a"] },
+      },
+      maxConnectionAge: 9000,
       disconnects: { atOnce: 0.2, period: 700 },
     });
     const service = sampleService([sampleRelease("v1", ready(1)), sampleRelease("v2", ramping(1, 12.5))], {
@@ -77,8 +114,9 @@ describe("the table that follows from what is true", () => {
       hosts: ["a.example"],
       path: "/rooms",
       key: [{ header: "x-room" }],
-      lingerMs: 5000,
+      label: { from: [{ query: "kind" }], values: ["a"] },
       disconnects: { atOnce: 0.2, periodMs: 700 },
+      connectionAge: { maxMs: 9000, graceMs: 30_000 },
     });
     expect(routingTable.parse({ number: 3, services })).toEqual({ number: 3, services });
   });

@@ -36,8 +36,17 @@ describe("what the configuration leaves out", () => {
           instances: 1,
           session: { key: [], linger: 60_000 },
           health: { startTimeout: 30_000, interval: 2000, timeout: 1000 },
-          retention: { policy: "until-empty", floor: 300_000 },
+          retention: {
+            policy: "budget",
+            disruptionBudget: 0,
+            ceiling: 86_400_000,
+            floor: 300_000,
+            grace: 30_000,
+            wedgedAfter: 600_000,
+            cutWedged: false,
+          },
           disconnects: { atOnce: 0.05, period: 1000 },
+          connectionAgeGrace: 30_000,
           stopGrace: 10_000,
         },
       },
@@ -51,6 +60,9 @@ describe("what the configuration leaves out", () => {
     });
     expect(serviceOf({ retention: { policy: "fixed", window: "1h" } })).toMatchObject({
       retention: { policy: "fixed", window: 3_600_000, floor: 300_000, grace: 30_000 },
+    });
+    expect(serviceOf({ retention: { policy: "quantile", ceiling: "1m" } })).toMatchObject({
+      retention: { policy: "quantile", quantile: 0.95, factor: 1, ceiling: 60_000, floor: 60_000 },
     });
     expect(serviceOf({ gate: { command: "check" } })).toMatchObject({ gate: { command: ["check"], timeout: 60_000 } });
   });
@@ -66,6 +78,17 @@ describe("what people write is read as they mean it", () => {
     ],
   ])("the command %j is %j", (command, expected) => {
     expect(serviceOf({ command })).toMatchObject({ command: expected });
+  });
+
+  test.each([
+    ["0%", 0],
+    [0, 0],
+    ["5%", 0.05],
+    [1, 1],
+  ])("the disruption budget %j is %d", (disruptionBudget, expected) => {
+    expect(serviceOf({ retention: { policy: "budget", disruptionBudget } })).toMatchObject({
+      retention: { disruptionBudget: expected },
+    });
   });
 
   test.each([
@@ -146,9 +169,27 @@ describe("what cannot be meant is refused, with its place and what to write inst
     [{ retention: { policy: "fixed" } }, `retention.window: ${duration}`],
     [
       { retention: { policy: "forever" } },
-      "retention.policy: Invalid discriminator value. Expected 'until-empty' | 'fixed'",
+      "retention.policy: Invalid discriminator value. Expected 'budget' | 'quantile' | 'fixed' | 'until-empty'",
     ],
     [{ retention: { policy: "until-empty", window: "1h" } }, 'retention: Unrecognized key: "window"'],
+    [
+      { retention: { policy: "budget", floor: "2h", ceiling: "1h" } },
+      "retention.floor: the floor of 2h is above the ceiling of 1h; raise the ceiling or lower the floor",
+    ],
+    [
+      { retention: { policy: "budget", disruptionBudget: "101%" } },
+      'retention.disruptionBudget: "101%" is not a share from 0% and up to 100%; write for example 5% or 0.05',
+    ],
+    [
+      { retention: { policy: "budget", ceiling: "0s" } },
+      'retention.ceiling: "0s" is too short; write for example 30s, 5m or 1h',
+    ],
+    [{ retention: { policy: "quantile", quantile: 1 } }, "retention.quantile: Too big: expected number to be <1"],
+    [{ retention: { policy: "quantile", factor: 0 } }, "retention.factor: Too small: expected number to be >0"],
+    [
+      { retention: { policy: "budget", maxRetained: 0 } },
+      "retention.maxRetained: Too small: expected number to be >=1",
+    ],
     [{ disconnects: { period: "0s" } }, 'disconnects.period: "0s" is too short; write for example 30s, 5m or 1h'],
     [{ disconnects: { atOnce: true } }, "disconnects.atOnce: write a share, for example 5% or 0.05"],
     ...["0%", "101%", "5", "-5%", "5 %", "half", 0, 1.01, -0.1].map((atOnce): [Given, string] => [

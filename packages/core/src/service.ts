@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { parseDuration } from "./duration.ts";
+import { formatDuration, parseDuration } from "./duration.ts";
+import { DEFAULT_CEILING_MS } from "./windows.ts";
 
 /** A duration in a configuration file; milliseconds once read. Of `leastMs` or more: 1 where 0 would never let go. */
 const duration = (what: string, leastMs: 0 | 1 = 0) =>
@@ -14,15 +15,16 @@ const duration = (what: string, leastMs: 0 | 1 = 0) =>
       return z.NEVER;
     });
 
-/** A share of a whole: "5%" or a number, above 0 and up to 1. The number once read. */
-const share = (what: string) =>
+/** A share of a whole: "5%" or a number, up to 1 and above 0, or from 0 where nothing is a share too. The number once read. */
+const share = (what: string, least: 0 | "above 0" = "above 0") =>
   z
     .union([z.string(), z.number()], { error: "write a share, for example 5% or 0.05" })
-    .meta({ description: `${what} A percentage such as 5%, or a number above 0 and up to 1.`, examples: ["5%", 0.05] })
+    .meta({ description: `${what} A percentage such as 5%, or a number.`, examples: ["5%", 0.05] })
     .transform((value, context) => {
       const number = typeof value === "number" ? value : parseShare(value);
-      if (number > 0 && number <= 1) return number;
-      const problem = "is not a share above 0% and up to 100%; write for example 5% or 0.05";
+      if (number <= 1 && (number > 0 || number === least)) return number;
+      const range = least === 0 ? "from 0%" : "above 0%";
+      const problem = `is not a share ${range} and up to 100%; write for example 5% or 0.05`;
       context.addIssue({ code: "custom", message: `"${value}" ${problem}` });
       return z.NEVER;
     });
@@ -102,23 +104,61 @@ const health = z
   .prefault({});
 
 /** Long enough to see that a release is bad and to go back to one that still runs. */
-const floor = () =>
-  duration("How long a retained release is kept warm for a rollback, even with no session left.").default(300_000);
+const DEFAULT_FLOOR_MS = 300_000;
+
+/** What every retention policy has beside its own numbers. */
+const retained = {
+  floor: duration(
+    "How long a retained release is kept warm for a rollback, even with no session left; 5m unless set, and never more than the window.",
+  ).optional(),
+  grace: duration("After the window: how long what is left is asked to move, before it is cut.").default(30_000),
+  maxRetained: z.int().min(1).max(100).optional().meta({
+    description: "Releases retained at once at the most: with one more the oldest expires. Left out: no limit.",
+  }),
+  wedgedAfter: duration("A retained session without a byte or a ping for so long is shown as wedged.", 1).default(
+    600_000,
+  ),
+  cutWedged: z.boolean().default(false).meta({ description: "Cut wedged sessions before the window is over, paced." }),
+};
+
+const ceiling = duration("Past it nothing is kept: the hard stop of a window.", 1).default(DEFAULT_CEILING_MS);
 
 const retention = z
   .discriminatedUnion("policy", [
     z.strictObject({
-      policy: z.literal("until-empty"),
-      floor: floor(),
+      policy: z.literal("budget").meta({ description: "Keep it until at most the disruption budget is left." }),
+      disruptionBudget: share("The share of the sessions live at the cutover that may be cut, 0 to 1.", 0).default(0),
+      ceiling,
+      ...retained,
     }),
     z.strictObject({
-      policy: z.literal("fixed"),
+      policy: z
+        .literal("quantile")
+        .meta({ description: "Keep it for a quantile of recent session lengths, times a factor." }),
+      quantile: z.number().gt(0).lt(1).default(0.95).meta({ description: "0.95 is P95." }),
+      factor: z.number().gt(0).max(100).default(1),
+      ceiling,
+      ...retained,
+    }),
+    z.strictObject({
+      policy: z.literal("fixed").meta({ description: "Keep it for a fixed time." }),
       window: duration("How long a retained release may finish its sessions."),
-      floor: floor(),
-      grace: duration("After the window: how long what is left is asked to move, before it is cut.").default(30_000),
+      ...retained,
+    }),
+    z.strictObject({
+      policy: z.literal("until-empty").meta({ description: "Keep it until its last session has ended." }),
+      ...retained,
     }),
   ])
-  .prefault({ policy: "until-empty" });
+  .transform((policy, context) => {
+    const most = "ceiling" in policy ? policy.ceiling : Infinity;
+    const floor = policy.floor ?? Math.min(DEFAULT_FLOOR_MS, most);
+    if (floor <= most) return { ...policy, floor };
+    const spans = `the floor of ${formatDuration(floor)} is above the ceiling of ${formatDuration(most)}`;
+    context.addIssue({ code: "custom", path: ["floor"], message: `${spans}; raise the ceiling or lower the floor` });
+    return z.NEVER;
+  })
+  .prefault({ policy: "budget" });
 
 export type RetentionPolicy = z.output<typeof retention>;
 
@@ -163,6 +203,21 @@ export const serviceDefinition = z.strictObject({
       linger: duration(
         "How long a session without a connection keeps its pin, so that a reconnect comes back.",
       ).default(60_000),
+      cutoverLinger: duration("What `holdover prepare` shrinks the linger to; left out: a sixth of it.").optional(),
+      label: z
+        .strictObject({
+          name: z
+            .string()
+            .regex(/^[a-z][a-z0-9_]{0,39}$/, "a label is 1 to 40 of a-z, 0-9 and underscore, the first a letter"),
+          from: z.array(keyPlace).min(1).meta({ description: "Where the first request of a session carries it." }),
+          values: z
+            .array(z.string().min(1).max(64))
+            .min(1)
+            .max(20)
+            .meta({ description: "The values it may have; sessions with any other have none." }),
+        })
+        .optional()
+        .meta({ description: "Kinds of sessions that last differently, for example support and advisory calls." }),
     })
     .prefault({}),
   health,
@@ -185,6 +240,13 @@ export const serviceDefinition = z.strictObject({
       period: duration("The period of that share: how long clients take to reconnect.", 1).default(1000),
     })
     .prefault({}),
+  maxConnectionAge: duration(
+    "How long one connection may last, 10% more or less, before its client is asked to connect again. Its session stays where it is. Left out: no limit.",
+    1,
+  ).optional(),
+  connectionAgeGrace: duration(
+    "How long a connection past its age may wait for a moment in which nothing is sent.",
+  ).default(30_000),
   stopGrace: duration("How long an instance may take to exit after SIGTERM, before SIGKILL.").default(10_000),
 });
 

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { codeOf } from "../test/sample-service.ts";
 import { holdoverConfig, type KeyPlace } from "./service.ts";
-import { checkedKey, cookieOf, pathOf, sessionKeyOf } from "./session-key.ts";
+import { checkedKey, cookieOf, pathOf, sessionKeyOf, sessionLabelOf } from "./session-key.ts";
 
 const keyOf = (places: readonly KeyPlace[], target: string, headers: Readonly<Record<string, string>> = {}) =>
   sessionKeyOf(places, { target, header: (name) => headers[name] });
@@ -234,5 +234,29 @@ describe("a key that cannot be used is refused, and never cut short", () => {
       }),
       { numRuns: 200 },
     );
+  });
+});
+
+describe("the label of a session", () => {
+  const label = { from: [{ header: "x-kind" }, { query: "kind" }], values: ["support", "advisory"] };
+  const request = (target: string, headers: Record<string, string> = {}) => ({
+    target,
+    header: (name: string) => headers[name],
+  });
+
+  test("comes from the first place that has a value, read as a key is", () => {
+    expect(sessionLabelOf(label, request("/?kind=%61dvisory"))).toBe("advisory");
+    expect(sessionLabelOf(label, request("/?kind=advisory", { "x-kind": " support " }))).toBe("support");
+    expect(sessionLabelOf(label, request("/?kind=advisory", { "x-kind": "" }))).toBe("advisory");
+    const places = { from: [{ path: "/calls/:kind" }, { cookie: "kind" }], values: ["support"] };
+    expect(sessionLabelOf(places, request("/calls/support/7"))).toBe("support");
+    expect(sessionLabelOf(places, request("/", { cookie: "a=b; kind=support" }))).toBe("support");
+  });
+
+  test("is none where the service has none, the request carries none, or one that is not listed", () => {
+    expect(sessionLabelOf(null, request("/?kind=support"))).toBeNull();
+    expect(sessionLabelOf(label, request("/"))).toBeNull();
+    expect(sessionLabelOf(label, request("/?kind=advisory", { "x-kind": "sales" }))).toBeNull();
+    expect(sessionLabelOf(label, request(`/?kind=${"x".repeat(10_000)}`))).toBeNull();
   });
 });

@@ -1,4 +1,5 @@
 import { HoldoverError } from "./errors.ts";
+import type { RoutedService } from "./routing-table.ts";
 import type { KeyPlace } from "./service.ts";
 
 /** The parts of a request in which a session key may stand. */
@@ -22,6 +23,19 @@ export function sessionKeyOf(places: readonly KeyPlace[], request: KeyedRequest)
     return checkedKey(key, describe(place));
   }
   return undefined;
+}
+
+/**
+ * A session's label as its first request has it: from the first place in the service's list that has a value, read as a key
+ * is. Null where there is none, or one that the service does not list.
+ */
+export function sessionLabelOf(label: RoutedService["label"], request: KeyedRequest): string | null {
+  for (const place of label?.from ?? []) {
+    const found = keyAt(place, request);
+    // The service's own string, so that a pin does not keep the request's.
+    if (found) return label?.values.find((value) => value === found) ?? null;
+  }
+  return null;
 }
 
 /**

@@ -43,7 +43,7 @@ export function sessionLengths(
     const opened = spans.openedAtMs[row] ?? Number.NaN;
     const end = spans.endedAtMs[row] ?? Number.NaN;
     const over = end <= nowMs;
-    if (opened > nowMs || (over && end < sinceMs)) continue;
+    if (opened > nowMs || (over && end <= sinceMs)) continue;
     entry[kept] = Math.max(0, sinceMs - opened);
     exit[kept] = (over ? end : nowMs) - opened;
     ended[kept] = over ? 1 : 0;

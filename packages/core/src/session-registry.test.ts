@@ -11,6 +11,7 @@ const pinOf = (key: string, given: Partial<Pin> = {}): Pin => ({
   instance: "rooms-v1-1",
   fence: 1,
   openedAtMs: 100,
+  label: null,
   ...given,
 });
 
@@ -46,7 +47,7 @@ describe("rule 4: a fence never goes back, and a write under an old one changes 
     fc.assert(
       fc.property(fc.array(fc.integer({ min: -5, max: 5 }), { maxLength: 30, size: "max" }), (changes) => {
         const registry = new SessionRegistry();
-        const session = registry.add(pinOf("a", { fence: 10 }), 0);
+        const session = registry.add(pinOf("a", { fence: 10 }), 0, 50);
         let highest = 10;
         for (const change of changes) {
           registry.loseInstance("rooms-v1-1", 1);
@@ -64,12 +65,12 @@ describe("rule 4: a fence never goes back, and a write under an old one changes 
 
   test("a connection of an old place that ends takes nothing off the new one", () => {
     const registry = new SessionRegistry();
-    const session = registry.add(pinOf("a", { fence: 1 }), 0);
-    const old = registry.attach(session);
+    const session = registry.add(pinOf("a", { fence: 1 }), 0, 50);
+    const old = registry.attach(session, 50, 0);
     registry.loseInstance("rooms-v1-1", 5);
     registry.placeAnew(session, pinOf("a", { fence: 2, instance: "rooms-v1-2" }));
-    registry.attach(session);
-    registry.detach(session, old, 9);
+    registry.attach(session, 50, 0);
+    registry.detach(session, old, 50, 9);
     expect(session.state).toEqual(open());
     expect(session.connections).toBe(1);
     expect(registry.countsOf("rooms-v1-2")).toEqual({ open: 1, lingering: 0, connections: 1 });
@@ -77,12 +78,12 @@ describe("rule 4: a fence never goes back, and a write under an old one changes 
 
   test("a connection of a session that has ended takes nothing off a later session with the same key", () => {
     const registry = new SessionRegistry();
-    const first = registry.add(pinOf("a", { fence: 1 }), 0);
-    const old = registry.attach(first);
+    const first = registry.add(pinOf("a", { fence: 1 }), 0, 50);
+    const old = registry.attach(first, 50, 0);
     registry.end(first, "moved", 5);
-    const second = registry.add(pinOf("a", { fence: 2 }), 6);
-    registry.attach(second);
-    registry.detach(first, old, 9);
+    const second = registry.add(pinOf("a", { fence: 2 }), 6, 50);
+    registry.attach(second, 50, 0);
+    registry.detach(first, old, 50, 9);
     expect(registry.find("rooms", "a")).toBe(second);
     expect(registry.countsOf("rooms-v1-1")).toEqual({ open: 1, lingering: 0, connections: 1 });
   });
@@ -91,18 +92,18 @@ describe("rule 4: a fence never goes back, and a write under an old one changes 
 describe("a session whose instance died", () => {
   test("lingers from then on, or from when its last connection ended: nobody lasts longer for a crash", () => {
     const registry = new SessionRegistry();
-    const quiet = registry.add(pinOf("quiet"), 0);
-    const busy = registry.add(pinOf("busy"), 0);
-    registry.attach(busy);
+    const quiet = registry.add(pinOf("quiet"), 0, 50);
+    const busy = registry.add(pinOf("busy"), 0, 50);
+    registry.attach(busy, 50, 0);
     registry.loseInstance("rooms-v1-1", 40);
     expect([quiet.state, busy.state]).toEqual([lingering(0), lingering(40)]);
-    expect([...registry.lingeredOut("rooms", 50, 50)]).toEqual([quiet]);
-    expect([...registry.lingeredOut("rooms", 50, 90)]).toEqual([quiet, busy]);
+    expect([...registry.lingeredOut("rooms", 50)]).toEqual([quiet]);
+    expect([...registry.lingeredOut("rooms", 90)]).toEqual([quiet, busy]);
   });
 
   test("keeps when it began and where it was, and has no place until it is placed anew", () => {
     const registry = new SessionRegistry();
-    const session = registry.add(pinOf("a", { openedAtMs: 7 }), 10);
+    const session = registry.add(pinOf("a", { openedAtMs: 7 }), 10, 50);
     expect(registry.loseInstance("rooms-v1-1", 20)).toEqual([
       { session, pin: pinOf("a", { openedAtMs: 7 }), connections: 0 },
     ]);
@@ -113,7 +114,7 @@ describe("a session whose instance died", () => {
 
   test("is lost once: the second word of the same death finds nobody", () => {
     const registry = new SessionRegistry();
-    registry.add(pinOf("a"), 0);
+    registry.add(pinOf("a"), 0, 50);
     expect(registry.loseInstance("rooms-v1-1", 1)).toHaveLength(1);
     expect(registry.loseInstance("rooms-v1-1", 2)).toEqual([]);
   });
@@ -121,9 +122,9 @@ describe("a session whose instance died", () => {
 
 test("a session that has ended can be neither attached to, placed nor ended again", () => {
   const registry = new SessionRegistry();
-  const session = registry.add(pinOf("a"), 0);
+  const session = registry.add(pinOf("a"), 0, 50);
   registry.end(session, "expired", 5);
-  expect(() => registry.attach(session)).toThrow("session a of rooms has ended");
+  expect(() => registry.attach(session, 50, 0)).toThrow("session a of rooms has ended");
   expect(() => registry.placeAnew(session, pinOf("a", { fence: 2 }))).toThrow("session a of rooms has ended");
   expect(() => registry.end(session, "cut", 6)).toThrow("session a of rooms has ended");
   expect(registry.size).toBe(0);
@@ -131,14 +132,14 @@ test("a session that has ended can be neither attached to, placed nor ended agai
 
 test("sessions that lingered out can be ended while they are listed", () => {
   const registry = new SessionRegistry();
-  for (let index = 0; index < 10; index++) registry.add(pinOf(`k${index}`), index);
-  for (const session of registry.lingeredOut("rooms", 5, 10)) registry.end(session, "expired", 10);
+  for (let index = 0; index < 10; index++) registry.add(pinOf(`k${index}`), index, 50);
+  for (const session of registry.lingeredOut("rooms", 55)) registry.end(session, "expired", 55);
   expect([...registry.of("rooms")].map((session) => session.key)).toEqual(["k6", "k7", "k8", "k9"]);
 });
 
 test("services are those that had a session here", () => {
   const registry = new SessionRegistry();
-  registry.end(registry.add(pinOf("a"), 0), "cut", 1);
-  registry.add(pinOf("b", { service: "chat" }), 0);
+  registry.end(registry.add(pinOf("a"), 0, 50), "cut", 1);
+  registry.add(pinOf("b", { service: "chat" }), 0, 50);
   expect([...registry.services()]).toEqual(["rooms", "chat"]);
 });

@@ -1,3 +1,4 @@
+import { lingerFor, Lingering } from "./lingering.ts";
 import {
   ended,
   lingering,
@@ -14,12 +15,17 @@ export interface Session {
   readonly service: string;
   readonly key: string;
   readonly openedAtMs: number;
+  readonly label: string | null;
   /** Where it lives; null when its instance died and nobody came back yet. */
   readonly place: { readonly release: string; readonly instance: string; readonly fence: number } | null;
   /** The place before, for a session without one. */
   readonly lastPlace: { readonly release: string; readonly instance: string; readonly fence: number };
   readonly connections: number;
   readonly state: SessionState;
+  /** How long it may linger, ms; while it is open, the longest that one of its connections was promised. */
+  readonly lingerMs: number;
+  /** Until when its place was promised to somebody who has left, epoch ms; 0: not longer than to its last connection. */
+  readonly promisedUntilMs: number;
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -34,8 +40,7 @@ export class SessionRegistry {
   readonly #byInstance = new Map<string, Set<Mutable<Session>>>();
   readonly #openByInstance = new Map<string, number>();
   readonly #connectionsByInstance = new Map<string, number>();
-  /** Lingering sessions of each service, longest waiting first: a Set keeps the order in which they were added. */
-  readonly #lingering = new Map<string, Set<Mutable<Session>>>();
+  readonly #lingering = new Map<string, Lingering<Mutable<Session>>>();
   #size = 0;
 
   get size(): number {
@@ -47,22 +52,25 @@ export class SessionRegistry {
   }
 
   /** Takes in a pin, new or read back from the store. It starts without a connection, lingering from `nowMs`. */
-  add(pin: Pin, nowMs: number): Session {
+  add(pin: Pin, nowMs: number, lingerMs: number): Session {
     const place = { release: pin.release, instance: pin.instance, fence: pin.fence };
     const session: Mutable<Session> = {
       service: pin.service,
       key: pin.key,
       openedAtMs: pin.openedAtMs,
+      label: pin.label,
       place,
       lastPlace: place,
       connections: 0,
       state: lingering(nowMs),
+      lingerMs,
+      promisedUntilMs: 0,
     };
     const sessions = entryOf(this.#byService, pin.service, () => new Map<string, Mutable<Session>>());
     if (sessions.has(pin.key)) throw new Error(`session ${pin.key} of ${pin.service} is already held`);
     sessions.set(pin.key, session);
     entryOf(this.#byInstance, pin.instance, newSet).add(session);
-    entryOf(this.#lingering, pin.service, newSet).add(session);
+    this.#linger(session);
     this.#size += 1;
     return session;
   }
@@ -80,41 +88,65 @@ export class SessionRegistry {
     entryOf(this.#byInstance, pin.instance, newSet).add(own);
   }
 
-  /** One connection (or request) more. Returns the fence under which it holds the session: `detach` wants it back. */
-  attach(session: Session): number {
+  /** Takes the place from a session that nobody has attached to there: it goes on lingering until it has another. */
+  unplace(session: Session): void {
+    const own = this.#own(session);
+    if (!own.place || own.connections > 0) throw new Error(`session ${own.key} of ${own.service} is in use`);
+    this.#leave(own, own.place);
+    own.place = null;
+  }
+
+  /** A lingering session may linger for so long, from when it began: said later, since it was not known before. */
+  promise(session: Session, lingerMs: number): void {
+    const own = this.#own(session);
+    if (own.state.name !== "lingering") throw new Error(`session ${own.key} of ${own.service} does not linger`);
+    this.#lingering.get(own.service)?.delete(own);
+    own.lingerMs = lingerMs;
+    this.#linger(own);
+  }
+
+  /**
+   * One connection (or request) more. Returns the fence under which it holds the session: `detach` wants it back.
+   * @param lingerMs the linger in force, which is promised to it
+   */
+  attach(session: Session, lingerMs: number, nowMs: number): number {
     const own = this.#own(session);
     if (!own.place) throw new Error(`session ${own.key} of ${own.service} has no place to attach to`);
     own.connections += 1;
     bump(this.#connectionsByInstance, own.place.instance, 1);
     if (own.state.name === "lingering") {
       this.#lingering.get(own.service)?.delete(own);
+      // As it was promised, not as it was rounded: who comes and goes all the time would put it off for ever.
+      const untilMs = own.promisedUntilMs || own.state.sinceMs + own.lingerMs;
+      own.promisedUntilMs = untilMs > nowMs + lingerMs ? untilMs : 0;
+      own.lingerMs = lingerMs;
       own.state = open();
       bump(this.#openByInstance, own.place.instance, 1);
-    }
+    } else if (lingerMs > own.lingerMs) own.lingerMs = lingerMs;
     return own.place.fence;
   }
 
   /**
    * One connection less. A connection of a place that the session has left since (its fence is older) changes nothing:
    * those were taken off when the session left.
+   * @param lingerMs what it was promised when it was attached
    */
-  detach(session: Session, fence: number, nowMs: number): void {
+  detach(session: Session, fence: number, lingerMs: number, nowMs: number): void {
     const own = session as Mutable<Session>;
     if (own.state.name !== "open" || own.place?.fence !== fence) return;
     own.connections -= 1;
     bump(this.#connectionsByInstance, own.place.instance, -1);
-    if (own.connections > 0) return;
-    own.state = lingering(nowMs);
+    if (own.connections > 0) {
+      own.promisedUntilMs = Math.max(own.promisedUntilMs, nowMs + lingerMs);
+      return;
+    }
     bump(this.#openByInstance, own.place.instance, -1);
-    entryOf(this.#lingering, own.service, newSet).add(own);
+    this.#beginToLinger(own, lingerMs, nowMs);
   }
 
-  /** The sessions of a service that have lingered for `lingerMs` or longer, longest first. */
-  *lingeredOut(service: string, lingerMs: number, nowMs: number): Generator<Session> {
-    for (const session of this.#lingering.get(service) ?? []) {
-      if (session.state.name !== "lingering" || session.state.sinceMs + lingerMs > nowMs) return;
-      yield session;
-    }
+  /** The sessions of a service that have lingered for as long as they may. They may be ended while they are listed. */
+  lingeredOut(service: string, nowMs: number): Iterable<Session> {
+    return this.#lingering.get(service)?.over(nowMs) ?? [];
   }
 
   /** Ends a session for good. Its connections are the caller's to close. */
@@ -125,6 +157,7 @@ export class SessionRegistry {
       key: own.key,
       ...own.lastPlace,
       openedAtMs: own.openedAtMs,
+      label: own.label,
       reason,
       endedAtMs: own.state.name === "lingering" ? own.state.sinceMs : nowMs,
       connectionsClosed: own.connections,
@@ -150,13 +183,10 @@ export class SessionRegistry {
       this.#leave(own, place);
       own.place = null;
       own.connections = 0;
-      if (own.state.name === "open") {
-        own.state = lingering(nowMs);
-        entryOf(this.#lingering, own.service, newSet).add(own);
-      }
+      if (own.state.name === "open") this.#beginToLinger(own, own.lingerMs, nowMs);
       return {
         session: own,
-        pin: { service: own.service, key: own.key, openedAtMs: own.openedAtMs, ...place },
+        pin: { service: own.service, key: own.key, openedAtMs: own.openedAtMs, label: own.label, ...place },
         connections,
       };
     });
@@ -176,7 +206,7 @@ export class SessionRegistry {
     return this.#byService.get(service)?.values() ?? [];
   }
 
-  countsOf(instance: string): SessionCount {
+  countsOf(instance: string): Omit<SessionCount, "wedged"> {
     const all = this.countOn(instance);
     const open = this.#openByInstance.get(instance) ?? 0;
     return { open, lingering: all - open, connections: this.#connectionsByInstance.get(instance) ?? 0 };
@@ -190,6 +220,17 @@ export class SessionRegistry {
   /** Instances that hold a session. */
   instances(): Iterable<string> {
     return this.#byInstance.keys();
+  }
+
+  #beginToLinger(own: Mutable<Session>, lingerMs: number, nowMs: number): void {
+    own.lingerMs = lingerFor(lingerMs, own.promisedUntilMs, nowMs);
+    if (nowMs + lingerMs >= own.promisedUntilMs) own.promisedUntilMs = 0;
+    own.state = lingering(nowMs);
+    this.#linger(own);
+  }
+
+  #linger(own: Mutable<Session>): void {
+    entryOf(this.#lingering, own.service, () => new Lingering<Mutable<Session>>()).add(own);
   }
 
   #leave(own: Mutable<Session>, place: Place): void {

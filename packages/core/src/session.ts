@@ -24,6 +24,8 @@ export interface Pin {
   readonly fence: number;
   /** Epoch time at which the session began; kept when it is placed anew. */
   readonly openedAtMs: number;
+  /** Its value of the service's label, as its first request had it; null: none. */
+  readonly label: string | null;
 }
 
 /** A session that is over, as it goes into the history. */
@@ -54,9 +56,24 @@ export type SessionEvent =
       readonly from: string;
     };
 
+/**
+ * Sessions that hold some instances, open or lingering, by the counts of all instances that hold any.
+ * Undefined where the counts are not known, which is not zero.
+ */
+export function sessionsOn(
+  instances: readonly { readonly id: string }[],
+  counts: ReadonlyMap<string, SessionCount> | null,
+): number | undefined {
+  return counts === null
+    ? undefined
+    : instances.reduce((sum, { id }) => sum + (counts.get(id)?.open ?? 0) + (counts.get(id)?.lingering ?? 0), 0);
+}
+
 /** Sessions of one instance at one moment. */
 export interface SessionCount {
   readonly open: number;
   readonly lingering: number;
   readonly connections: number;
+  /** Of the open ones: those of a retained release without a byte or a ping for as long as its policy says. */
+  readonly wedged: number;
 }

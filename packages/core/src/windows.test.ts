@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { binAges, type LiveGroup } from "./forecast.ts";
 import { lifeSample } from "./life-sample.ts";
 import type { SessionLengths } from "./session-lengths.ts";
 import { kaplanMeier } from "./survival.ts";
@@ -17,20 +18,25 @@ const DAY = 24 * HOUR;
 const CUTOVER = 1_000_000;
 
 /** Lengths of 10, 20 … 1000 minutes. */
+const survival = kaplanMeier(
+  lifeSample(Array.from({ length: 100 }, (_, index) => ({ exit: (index + 1) * 600_000, ended: true }))),
+);
 const lengths: SessionLengths = {
   kind: "estimated",
-  lengths: kaplanMeier(
-    lifeSample(Array.from({ length: 100 }, (_, index) => ({ exit: (index + 1) * 600_000, ended: true }))),
-  ),
+  lengths: survival,
   from: "service",
   why: "100 ended and 0 open sessions",
 };
 const unknown: SessionLengths = { kind: "unknown", ends: 3, why: "3 ended sessions are too few (30 are needed)" };
 
+const groupOf = (ages: readonly number[]): LiveGroup => ({ live: binAges(Float64Array.from(ages)), lengths: survival });
+const hourOld = (many: number) => [groupOf(Array.from({ length: many }, () => HOUR))];
+
 const retainedSessions = (given: Partial<RetainedSessions> = {}): RetainedSessions => ({
   cutoverMs: CUTOVER,
   liveAtCutover: 100,
-  ages: new Float64Array(40).fill(HOUR),
+  left: 40,
+  groups: hourOld(40),
   lengths,
   forecast: undefined,
   saidDeadlineMs: undefined,
@@ -60,8 +66,8 @@ describe("budget", () => {
   });
 
   test("ends what is left once it is within the budget", () => {
-    const ages = new Float64Array(5).fill(HOUR);
-    expect(windowOf(budgetOf(0.05), retainedSessions({ ages }), CUTOVER + HOUR)).toMatchObject({
+    const within = retainedSessions({ left: 5, groups: hourOld(5) });
+    expect(windowOf(budgetOf(0.05), within, CUTOVER + HOUR)).toMatchObject({
       verdict: "expire",
       rule: "budget",
       deadlineMs: CUTOVER + HOUR,
@@ -71,8 +77,7 @@ describe("budget", () => {
   });
 
   test("of 0, the default, cuts nobody before the ceiling, and then says that it was the ceiling", () => {
-    const ages = new Float64Array(1).fill(HOUR);
-    const last = retainedSessions({ ages });
+    const last = retainedSessions({ left: 1, groups: hourOld(1) });
     expect(windowOf(DEFAULT_WINDOW, last, CUTOVER + DAY - 1).verdict).toBe("retire");
     expect(windowOf(DEFAULT_WINDOW, last, CUTOVER + DAY)).toMatchObject({
       verdict: "expire",
@@ -92,13 +97,48 @@ describe("budget", () => {
   });
 
   test("does not take sessions that cannot be counted for none", () => {
-    const uncounted = retainedSessions({ ages: undefined });
+    const uncounted = retainedSessions({ left: undefined });
     expect(windowOf(budgetOf(0.05), uncounted, CUTOVER)).toMatchObject({
       verdict: "retire",
       rule: "ceiling",
       deadlineMs: CUTOVER + DAY,
       wouldCut: undefined,
     });
+  });
+
+  test("decides by the count alone, which is fresh, not by the ages, which may be some seconds old", () => {
+    const stale = { groups: hourOld(40) };
+    expect(windowOf(budgetOf(0.05), retainedSessions({ ...stale, left: 5 }), CUTOVER).verdict).toBe("expire");
+    expect(windowOf(budgetOf(0.05), retainedSessions({ groups: hourOld(3), left: 6 }), CUTOVER).verdict).toBe("retire");
+    expect(windowOf(budgetOf(0.05), retainedSessions({ groups: undefined }), CUTOVER)).toMatchObject({
+      verdict: "retire",
+      wouldCut: undefined,
+    });
+    // By their ages 35 of the 40 would be left at the ceiling: no more than the three that there are can be cut.
+    expect(windowOf(budgetOf(0, 2 * HOUR), retainedSessions({ ...stale, left: 3 }), CUTOVER).wouldCut).toBe(3);
+  });
+
+  test("with sessions at the cutover that nobody counted cuts none before the ceiling", () => {
+    const uncounted = retainedSessions({ liveAtCutover: null, left: 1, groups: hourOld(1) });
+    expect(windowOf(budgetOf(1), uncounted, CUTOVER + DAY - 1)).toMatchObject({
+      verdict: "retire",
+      rule: "ceiling",
+      why: "1 left; how many were live at the cutover is not known, so none may be cut; at the latest at the ceiling of 1d",
+    });
+    expect(windowOf(budgetOf(1), uncounted, CUTOVER + DAY).verdict).toBe("expire");
+    expect(windowOf(budgetOf(1), { ...uncounted, left: 0 }, CUTOVER)).toMatchObject({
+      verdict: "retire",
+      rule: "empty",
+    });
+  });
+
+  test("counts what lingers among what the ceiling would cut", () => {
+    const lingering = { left: 42, lingerMs: 30 * 60_000, lingerers: [HOUR, 3 * HOUR] };
+    // Whose connection ends in the last half hour before the ceiling still holds its place: of 94 there are 85 after 90 minutes.
+    expect(windowOf(budgetOf(0, 2 * HOUR), retainedSessions(lingering), CUTOVER).wouldCut).toBeCloseTo(
+      (40 * 85) / 94 + 1,
+      6,
+    );
   });
 
   test("says how many the ceiling will cut, where the forecast goes past it", () => {
@@ -110,7 +150,7 @@ describe("budget", () => {
   });
 
   test("with lengths that nobody knows keeps to the ceiling and says why", () => {
-    expect(windowOf(budgetOf(0), retainedSessions({ lengths: unknown }), CUTOVER).why).toBe(
+    expect(windowOf(budgetOf(0), retainedSessions({ lengths: unknown, groups: undefined }), CUTOVER).why).toBe(
       "40 of the 100 sessions live at the cutover are left, 0 may be cut; at the latest at the ceiling of 1d; 3 ended sessions are too few (30 are needed)",
     );
   });
@@ -226,9 +266,13 @@ describe("whatever the policy, the sessions and the clock", () => {
       );
     });
   const sessions = fc.record({
-    liveAtCutover: fc.integer({ min: 50, max: 200 }),
-    ages: fc.option(
-      fc.array(fc.nat(2 * DAY), { maxLength: 50 }).map((ages) => Float64Array.from(ages)),
+    liveAtCutover: fc.option(fc.integer({ min: 50, max: 200 })),
+    left: fc.option(fc.nat(50), { nil: undefined }),
+    groups: fc.option(
+      fc.array(
+        fc.array(fc.nat(2 * DAY), { maxLength: 25 }).map((ages) => groupOf(ages)),
+        { maxLength: 2 },
+      ),
       { nil: undefined },
     ),
     lengths: fc.constantFrom(lengths, unknown),
@@ -248,8 +292,9 @@ describe("whatever the policy, the sessions and the clock", () => {
         const hardStop = verdict.hardStopMs ?? Infinity;
         expect(Number.isInteger(verdict.deadlineMs ?? 0)).toBe(true);
         expect(verdict.deadlineMs ?? 0).toBeLessThanOrEqual(hardStop);
-        expect(verdict.verdict === "expire" || nowMs < hardStop || given.ages?.length === 0).toBe(true);
+        expect(verdict.verdict === "expire" || nowMs < hardStop || given.left === 0).toBe(true);
         expect(verdict.wouldCut ?? 0).toBeGreaterThanOrEqual(0);
+        expect(verdict.wouldCut ?? 0).toBeLessThanOrEqual(given.left ?? 0);
         expect(verdict.why).not.toMatch(/NaN|undefined|Infinity/);
       }),
       { numRuns: 500 },
@@ -261,7 +306,7 @@ describe("whatever the policy, the sessions and the clock", () => {
       fc.property(fc.double({ min: 0, max: 1, noNaN: true }), sessions, clock, (share, given, nowMs) => {
         const verdict = windowOf(budgetOf(share), retainedSessions(given), nowMs);
         if (verdict.verdict !== "expire" || nowMs >= CUTOVER + DAY) return;
-        expect(given.ages?.length).toBeLessThanOrEqual(share * given.liveAtCutover + 1e-6);
+        expect(given.left).toBeLessThanOrEqual(share * (given.liveAtCutover ?? 0) + 1e-6);
       }),
       { numRuns: 500 },
     );

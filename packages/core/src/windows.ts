@@ -1,8 +1,8 @@
 import { formatDuration } from "./duration.ts";
 import { HoldoverError } from "./errors.ts";
-import type { RetirementForecast } from "./forecast.ts";
+import { expectedLeft, type Linger, type LiveGroup, type RetirementForecast } from "./forecast.ts";
 import type { SessionLengths } from "./session-lengths.ts";
-import { lengthQuantile, residualSurvival } from "./survival.ts";
+import { lengthQuantile } from "./survival.ts";
 
 /**
  * How long a retained release may still finish its sessions (DESIGN §7). Durations in ms, from the cutover; `floor` keeps it
@@ -35,11 +35,14 @@ export const DEFAULT_WINDOW: WindowPolicy = {
 export type WindowRule = "budget" | "forecast" | "quantile" | "floor" | "ceiling" | "fixed" | "empty";
 
 /** What is known of a retained release when its window is asked for. */
-export interface RetainedSessions {
+export interface RetainedSessions extends Linger {
   readonly cutoverMs: number;
-  readonly liveAtCutover: number;
-  /** The ages of its live sessions now, ms; undefined: nobody could count them, which is not zero. */
-  readonly ages: Float64Array | undefined;
+  /** Null: nobody knows, so none may be cut before the ceiling. */
+  readonly liveAtCutover: number | null;
+  /** Sessions that hold it now, open or lingering; undefined: nobody could count them, which is not zero. */
+  readonly left: number | undefined;
+  /** The open ones by age, which may be some seconds old; undefined: their ages or their lengths are not known. */
+  readonly groups: readonly LiveGroup[] | undefined;
   readonly lengths: SessionLengths;
   /** When it will have retired, from now; the calibrated one where there is one. */
   readonly forecast: RetirementForecast | undefined;
@@ -100,8 +103,9 @@ export function checkWindowPolicy(policy: WindowPolicy): void {
   }
 }
 
-/** How many sessions may be cut: the budget's share of those live at the cutover, rounded down. */
-export function allowedCuts(disruptionBudget: number, liveAtCutover: number): number {
+/** How many sessions may be cut: the budget's share of those live at the cutover, rounded down; none where nobody knows. */
+export function allowedCuts(disruptionBudget: number, liveAtCutover: number | null): number {
+  if (liveAtCutover === null) return 0;
   // 0.07 * 100 is a little more than 7 and 0.29 * 100 a little less than 29: neither may cost or give a session.
   return Math.floor(disruptionBudget * liveAtCutover + 1e-9);
 }
@@ -203,13 +207,16 @@ function budgetDeadline(
   const allowed = allowedCuts(policy.disruptionBudget, release.liveAtCutover);
   const ends = release.lengths.kind === "estimated" ? release.lengths.lengths.ends : 0;
   const atCeiling = (why: string): Deadline => ({ atMs: ceilingMs, rule: "ceiling", fromSessions: ends, why });
-  if (release.ages === undefined) {
+  const { left, liveAtCutover } = release;
+  if (left === undefined) {
     return atCeiling(
       `its sessions cannot be counted, so it is kept to the ceiling of ${formatDuration(policy.ceiling)}`,
     );
   }
-  const left = release.ages.length;
-  const counts = `${left} of the ${release.liveAtCutover} sessions live at the cutover are left, ${allowed} may be cut`;
+  const counts =
+    liveAtCutover === null
+      ? `${left} left; how many were live at the cutover is not known, so none may be cut`
+      : `${left} of the ${liveAtCutover} sessions live at the cutover are left, ${allowed} may be cut`;
   if (nowMs >= ceilingMs) return atCeiling(`the ceiling of ${formatDuration(policy.ceiling)} is reached: ${counts}`);
   if (left === 0) return { atMs: null, rule: "empty", fromSessions: 0, why: "no session is left" };
   if (left <= allowed) {
@@ -231,17 +238,16 @@ function budgetDeadline(
 }
 
 function cutAt(policy: WindowPolicy, release: RetainedSessions, deadline: Deadline, nowMs: number): number | undefined {
+  const { left, groups } = release;
   if (deadline.atMs === null) return 0;
-  if (release.ages === undefined) return undefined;
+  if (left === undefined) return undefined;
   const afterMs = deadline.atMs - nowMs;
-  if (afterMs <= 0) return release.ages.length;
+  if (afterMs <= 0) return left;
   if (policy.policy === "budget" && deadline.rule !== "ceiling") {
-    return Math.min(release.ages.length, allowedCuts(policy.disruptionBudget, release.liveAtCutover));
+    return Math.min(left, allowedCuts(policy.disruptionBudget, release.liveAtCutover));
   }
-  if (release.lengths.kind === "unknown") return undefined;
-  let expected = 0;
-  for (const age of release.ages) expected += residualSurvival(release.lengths.lengths, age, afterMs);
-  return expected;
+  // The count is fresh and the ages may not be: no more are cut than are left.
+  return groups && Math.min(left, expectedLeft(groups, afterMs, release));
 }
 
 function movedFrom(release: RetainedSessions, toMs: number | null): WindowVerdict["moved"] {

@@ -21,6 +21,7 @@ const pinFields = {
   instance: name,
   fence: count,
   openedAtMs: timeMs,
+  label: fc.option(text),
 };
 const pin: fc.Arbitrary<Pin> = fc.record(pinFields);
 const endedSession: fc.Arbitrary<EndedSession> = fc.record({
@@ -70,6 +71,16 @@ const spec: fc.Arbitrary<InstanceSpec> = fc.record({
     { requiredKeys: ["startTimeout", "interval", "timeout"] },
   ),
 });
+const places = fc.array(
+  fc.oneof(
+    fc.record({ header: text }),
+    fc.record({ query: text }),
+    fc.record({ path: text }),
+    fc.record({ cookie: text }),
+  ),
+  { maxLength: 4 },
+);
+const ending = fc.constantFrom(null, "moved" as const, "cut" as const);
 const table: fc.Arbitrary<RoutingTable> = fc.record({
   number: count,
   services: fc.array(
@@ -77,29 +88,27 @@ const table: fc.Arbitrary<RoutingTable> = fc.record({
       name,
       hosts: fc.array(text, { maxLength: 2 }),
       path: text,
-      key: fc.array(
-        fc.oneof(
-          fc.record({ header: text }),
-          fc.record({ query: text }),
-          fc.record({ path: text }),
-          fc.record({ cookie: text }),
-        ),
-        { maxLength: 4 },
-      ),
-      lingerMs: timeMs,
+      key: places,
+      label: fc.option(fc.record({ from: places, values: fc.array(text, { maxLength: 2 }) })),
       disconnects: fc.record({ atOnce: fc.constantFrom(0.001, 0.05, 1), periodMs: fc.integer({ min: 1 }) }),
+      lingerMs: timeMs,
+      connectionAge: fc.option(fc.record({ maxMs: fc.integer({ min: 1 }), graceMs: timeMs })),
       releases: fc.array(
         fc.record({
           id: name,
           admission: fc.constantFrom("new" as const, "existing" as const, "none" as const),
           percent: fc.constantFrom(0, 0.5, 100),
-          ending: fc.constantFrom(null, "moved" as const, "cut" as const),
+          ending,
+          lingerMs: timeMs,
+          wedged: fc.option(fc.record({ afterMs: fc.integer({ min: 1 }), cut: fc.boolean() })),
           instances: fc.array(
             fc.record({
               id: name,
               host: text,
               port: fc.integer({ min: 1, max: 65_535 }),
               capacity: fc.option(fc.integer({ min: 1 })),
+              admission: fc.constantFrom("new" as const, "existing" as const),
+              ending,
             }),
             { maxLength: 2 },
           ),
@@ -120,6 +129,10 @@ const calls: { [Name in LinkCall["name"]]: fc.Arbitrary<Extract<LinkCall, { name
   apply: fc.record({ name: fc.constant("apply"), table }),
   release: fc.record({ name: fc.constant("release"), instance: name }),
   sessions: fc.record({ name: fc.constant("sessions"), query }),
+  ages: fc.record({
+    name: fc.constant("ages"),
+    query: fc.record({ service: name, by: fc.constantFrom("release" as const, "instance" as const) }),
+  }),
   start: fc.record({
     name: fc.constant("start"),
     spec: spec as fc.Arbitrary<Extract<LinkCall, { name: "start" }>["spec"]>,
@@ -136,7 +149,7 @@ const toHost: { [Type in ToHost["type"]]: fc.Arbitrary<Extract<ToHost, { type: T
   }),
   "events-stored": fc.record({ type: fc.constant("events-stored"), upToSeq: count }),
 };
-const counts = fc.record({ open: count, lingering: count, connections: count });
+const counts = fc.record({ open: count, lingering: count, connections: count, wedged: count });
 const toControl: { [Type in ToControl["type"]]: fc.Arbitrary<Extract<ToControl, { type: Type }>> } = {
   hello: fc.record({ type: fc.constant("hello"), protocol: count, host: text, address: text }),
   instances: fc.record({ type: fc.constant("instances"), instances: fc.array(instance, { maxLength: 3 }) }),

@@ -3,7 +3,7 @@ import { HoldoverError } from "./errors.ts";
 import { routingTable } from "./routing-table.ts";
 
 /** The control link speaks JSON, one message a line. Both ends must speak the same version. */
-export const LINK_PROTOCOL = 1;
+export const LINK_PROTOCOL = 2;
 
 /** A longer line closes the link: 300 services of 200 instances are some 6 MB. */
 export const LINK_LINE_BYTES = 16 * 1024 * 1024;
@@ -15,6 +15,7 @@ const pin = z.object({
   instance: z.string(),
   fence: z.int(),
   openedAtMs: z.number(),
+  label: z.string().nullable(),
 });
 
 const endedSession = pin.extend({
@@ -86,6 +87,10 @@ const call = z.discriminatedUnion("name", [
       limit: z.int(),
     }),
   }),
+  z.object({
+    name: z.literal("ages"),
+    query: z.object({ service: z.string(), by: z.enum(["release", "instance"]) }),
+  }),
   z.object({ name: z.literal("start"), spec: instanceSpec }),
   z.object({ name: z.literal("stop"), instance: z.string(), graceMs: z.number() }),
   z.object({ name: z.literal("shutdown"), now: z.boolean() }),
@@ -110,7 +115,10 @@ const toControl = z.discriminatedUnion("type", [
     type: z.literal("counts"),
     tableNumber: z.int(),
     closing: z.boolean(),
-    sessions: z.record(z.string(), z.object({ open: z.int(), lingering: z.int(), connections: z.int() })),
+    sessions: z.record(
+      z.string(),
+      z.object({ open: z.int(), lingering: z.int(), connections: z.int(), wedged: z.int() }),
+    ),
     traffic: z.object({
       requests: z.int(),
       upgrades: z.int(),

@@ -68,6 +68,7 @@ export class ControlWorld {
         services: [this.service],
         instances: this.#instances,
         sessions,
+        outlooks: new Map(),
         closing: false,
       });
       if (this.#nowMs >= QUIET_FROM_MS) this.late.push(...actions);
@@ -153,8 +154,16 @@ export class ControlWorld {
         this.service = withRelease(this.service, transition(releaseOf(this.service, action.release), action.to));
         break;
       case "cutover":
-        this.service = cutover(this.service, action.release, this.#nowMs);
+        this.service = cutover(this.service, action.release, this.#nowMs, null);
         break;
+      case "deadline": {
+        const { state } = releaseOf(this.service, action.release);
+        if (state.name === "retained")
+          this.#save(action.release, { state: { ...state, deadlineMs: action.deadlineMs } });
+        break;
+      }
+      case "restart":
+        throw new Error("no restart was asked for");
       case "fail":
         this.#fail(action.release, action.code, action.problem);
         break;
@@ -207,7 +216,7 @@ export class ControlWorld {
     const counts = new Map<string, SessionCount>();
     for (const { instance } of this.#sessions) {
       const open = (counts.get(instance)?.open ?? 0) + 1;
-      counts.set(instance, { open, lingering: 0, connections: open });
+      counts.set(instance, { open, lingering: 0, connections: open, wedged: 0 });
     }
     return counts;
   }

@@ -67,13 +67,13 @@ export class PinWorld {
   promote(pick: number): void {
     const release = this.#release(pick);
     if (release && mayBecome(release.state.name, "current")) {
-      this.#service = cutover(this.#service, release.id, this.#nowMs);
+      this.#service = cutover(this.#service, release.id, this.#nowMs, null);
     }
   }
 
   rollback(): void {
     const previous = previousRelease(this.#service);
-    if (previous) this.#service = cutover(this.#service, previous.id, this.#nowMs);
+    if (previous) this.#service = cutover(this.#service, previous.id, this.#nowMs, null);
   }
 
   expire(pick: number, graceMs: number): void {
@@ -110,23 +110,24 @@ export class PinWorld {
       assert.ok(release?.admission === "new" || returns, `rule 2: ${key} is placed on ${choice.release}`);
       const { capacity, id } = choice.instance;
       assert.ok(this.registry.countOn(id) < (capacity ?? Number.POSITIVE_INFINITY), `${id} is full`);
-      const pin = { service: "rooms", key, release: choice.release, instance: id, fence: ++this.#fence, openedAtMs: 0 };
+      const at = { release: choice.release, instance: id, fence: ++this.#fence };
+      const pin = { service: "rooms", key, ...at, openedAtMs: 0, label: null };
       if (session) this.registry.placeAnew(session, pin);
-      else session = this.registry.add(pin, this.#nowMs);
+      else session = this.registry.add(pin, this.#nowMs, LINGER_MS);
       assert.ok(!this.pins.has(key), `${key} has a pin and is placed again`);
       this.pins.set(key, { release: pin.release, instance: pin.instance, fence: pin.fence });
     }
-    this.#connections.push({ session, fence: this.registry.attach(session) });
+    this.#connections.push({ session, fence: this.registry.attach(session, LINGER_MS, this.#nowMs) });
   }
 
   disconnect(pick: number): void {
     const [connection] = this.#connections.splice(pick % Math.max(1, this.#connections.length), 1);
-    if (connection) this.registry.detach(connection.session, connection.fence, this.#nowMs);
+    if (connection) this.registry.detach(connection.session, connection.fence, LINGER_MS, this.#nowMs);
   }
 
   wait(ms: number): void {
     this.#nowMs += ms;
-    for (const session of this.registry.lingeredOut("rooms", LINGER_MS, this.#nowMs)) {
+    for (const session of this.registry.lingeredOut("rooms", this.#nowMs)) {
       this.#end(session, session.place ? "expired" : "lost");
     }
   }

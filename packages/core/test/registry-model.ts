@@ -10,12 +10,20 @@ const pinOf = (key: string, given: Partial<Pin>): Pin => ({
   instance: "i1",
   fence: 1,
   openedAtMs: 0,
+  label: null,
   ...given,
 });
 
 const SERVICES = ["rooms", "chat"];
 const INSTANCES = ["i1", "i2", "i3"];
 const REASONS: readonly EndReason[] = ["hangup", "expired", "moved", "cut", "lost"];
+
+const LINGERS = [0, 20, 60, 300];
+
+interface Connection {
+  readonly fence: number;
+  readonly lingerMs: number;
+}
 
 /** What the registry should hold, kept in the most naive way. */
 interface Known {
@@ -24,8 +32,12 @@ interface Known {
   placed: boolean;
   fence: number;
   instance: string;
-  /** Fences under which its live connections were attached. */
-  connections: number[];
+  /** Its live connections: the fence under which each was attached, and the linger that it was promised. */
+  connections: Connection[];
+  /** Until when its place was promised to anybody who has left, and until when it may be kept at the most. */
+  promised: { untilMs: number; mostMs: number };
+  /** The longest linger that was promised since it was last opened. */
+  longestMs: number;
   /** Turns at which it began to linger; null while it is open. */
   lingersSinceMs: number | null;
   /** Grows with every step, to tell the order of two that began to linger in the same millisecond. */
@@ -37,7 +49,7 @@ export interface RegistryWorld {
   readonly registry: SessionRegistry;
   readonly known: Map<string, Known>;
   /** Fences of connections whose session has left that place since. */
-  readonly stale: { session: Session; fence: number }[];
+  readonly stale: { session: Session; connection: Connection }[];
   nowMs: number;
   fence: number;
   steps: number;
@@ -46,9 +58,18 @@ export interface RegistryWorld {
 export const registryStep = fc.oneof(
   {
     weight: 4,
-    arbitrary: fc.record({ do: fc.constant("add" as const), service: fc.nat(1), key: fc.nat(2), on: fc.nat(2) }),
+    arbitrary: fc.record({
+      do: fc.constant("add" as const),
+      service: fc.nat(1),
+      key: fc.nat(2),
+      on: fc.nat(2),
+      lingerMs: fc.constantFrom(...LINGERS),
+    }),
   },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant("attach" as const), pick: fc.nat() }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ do: fc.constant("attach" as const), pick: fc.nat(), lingerMs: fc.constantFrom(...LINGERS) }),
+  },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("detach" as const), pick: fc.nat(), which: fc.nat() }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("detach-stale" as const), pick: fc.nat() }) },
   {
@@ -94,16 +115,18 @@ export function takeStep(world: RegistryWorld, step: Step): void {
         openedAtMs: world.nowMs,
       });
       if (known.has(`${pin.service}/${pin.key}`)) {
-        assert.throws(() => registry.add(pin, world.nowMs), /is already held/);
+        assert.throws(() => registry.add(pin, world.nowMs, step.lingerMs), /is already held/);
         return;
       }
       known.set(`${pin.service}/${pin.key}`, {
-        session: registry.add(pin, world.nowMs),
+        session: registry.add(pin, world.nowMs, step.lingerMs),
         pin,
         placed: true,
         fence: pin.fence,
         instance: pin.instance,
         connections: [],
+        promised: { untilMs: world.nowMs + step.lingerMs, mostMs: world.nowMs + step.lingerMs },
+        longestMs: step.lingerMs,
         lingersSinceMs: world.nowMs,
         lingersFrom: world.steps,
       });
@@ -112,19 +135,21 @@ export function takeStep(world: RegistryWorld, step: Step): void {
     case "attach": {
       if (!picked) return;
       if (!picked.placed) {
-        assert.throws(() => registry.attach(picked.session), /has no place to attach to/);
+        assert.throws(() => registry.attach(picked.session, step.lingerMs, world.nowMs), /has no place to attach to/);
         return;
       }
-      assert.equal(registry.attach(picked.session), picked.fence);
-      picked.connections.push(picked.fence);
+      assert.equal(registry.attach(picked.session, step.lingerMs, world.nowMs), picked.fence);
+      picked.connections.push({ fence: picked.fence, lingerMs: step.lingerMs });
+      picked.longestMs = Math.max(step.lingerMs, picked.lingersSinceMs === null ? picked.longestMs : 0);
       picked.lingersSinceMs = null;
       return;
     }
     case "detach": {
-      const fence = picked?.connections[step.which % Math.max(1, picked.connections.length)];
-      if (!picked || fence === undefined) return;
-      registry.detach(picked.session, fence, world.nowMs);
-      picked.connections.pop();
+      const which = step.which % Math.max(1, picked?.connections.length ?? 0);
+      const [left] = picked?.connections.splice(which, 1) ?? [];
+      if (!picked || !left) return;
+      registry.detach(picked.session, left.fence, left.lingerMs, world.nowMs);
+      promise(picked, [left], left.lingerMs, world.nowMs);
       if (picked.connections.length > 0) return;
       picked.lingersSinceMs = world.nowMs;
       picked.lingersFrom = world.steps;
@@ -132,7 +157,7 @@ export function takeStep(world: RegistryWorld, step: Step): void {
     }
     case "detach-stale": {
       const stale = world.stale[step.pick % Math.max(1, world.stale.length)];
-      if (stale) registry.detach(stale.session, stale.fence, world.nowMs);
+      if (stale) registry.detach(stale.session, stale.connection.fence, stale.connection.lingerMs, world.nowMs);
       return;
     }
     case "end": {
@@ -147,7 +172,7 @@ export function takeStep(world: RegistryWorld, step: Step): void {
         connectionsClosed: picked.connections.length,
       });
       assert.deepEqual(picked.session.state, ended(step.reason));
-      for (const fence of picked.connections) world.stale.push({ session: picked.session, fence });
+      for (const connection of picked.connections) world.stale.push({ session: picked.session, connection });
       known.delete(idOf(picked.session));
       return;
     }
@@ -161,7 +186,9 @@ export function takeStep(world: RegistryWorld, step: Step): void {
       // Sessions that an instance loses together begin to linger in the order in which they are returned.
       for (const [index, { session }] of lost.entries()) {
         const one = known.get(idOf(session)) as Known;
-        for (const fence of one.connections) world.stale.push({ session, fence });
+        for (const connection of one.connections) world.stale.push({ session, connection });
+        // Who is still there is not asked again: it lingers as for the one who was promised most.
+        if (one.lingersSinceMs === null) promise(one, one.connections, one.longestMs, world.nowMs);
         one.placed = false;
         one.connections = [];
         if (one.lingersSinceMs !== null) continue;
@@ -186,6 +213,12 @@ export function takeStep(world: RegistryWorld, step: Step): void {
       }
     }
   }
+}
+
+/** Somebody has left to whom its place was promised for a while. What is left of an older promise is rounded up. */
+function promise(one: Known, left: readonly Connection[], mostMs: number, nowMs: number): void {
+  const untilMs = Math.max(one.promised.untilMs, ...left.map(({ lingerMs }) => nowMs + lingerMs));
+  one.promised = { untilMs, mostMs: nowMs + Math.max(mostMs, (untilMs - nowMs) * (1 + 1 / 64)) };
 }
 
 /** @throws AssertionError where the registry holds anything else than what is known */
@@ -216,14 +249,17 @@ export function compare({ registry, known, nowMs }: RegistryWorld): void {
   for (const service of SERVICES) {
     const of = all.filter((one) => one.session.service === service);
     assert.deepEqual(namesOf(registry.of(service)), namesOf(of.map((one) => one.session)));
-    for (const lingerMs of [0, 20, 60]) {
-      const due = of
-        .filter((one) => one.lingersSinceMs !== null && one.lingersSinceMs + lingerMs <= nowMs)
-        .toSorted((a, b) => a.lingersFrom - b.lingersFrom);
-      assert.deepEqual(
-        Array.from(registry.lingeredOut(service, lingerMs, nowMs), idOf),
-        due.map((one) => idOf(one.session)),
-      );
+    const over = Array.from(registry.lingeredOut(service, nowMs), (session) => known.get(idOf(session)) as Known);
+    for (const one of over) {
+      assert.notEqual(one.lingersSinceMs, null);
+      assert.ok(one.promised.untilMs <= nowMs, `${idOf(one.session)} is over before what was promised`);
+    }
+    for (const one of of.filter(({ lingersSinceMs }) => lingersSinceMs !== null)) {
+      assert.ok(over.includes(one) || one.promised.mostMs > nowMs, `${idOf(one.session)} is kept for too long`);
+    }
+    for (const [at, one] of over.entries()) {
+      const before = over.slice(0, at).findLast(({ session }) => session.lingerMs === one.session.lingerMs);
+      assert.ok(!before || before.lingersFrom < one.lingersFrom, "not the longest first");
     }
   }
 }

@@ -12,6 +12,9 @@ import {
   serviceDefinition,
 } from "../src/index.ts";
 
+/** What every retention policy has, as the configuration would give it. */
+export const KEPT = { grace: 30_000, wedgedAfter: 600_000, cutWedged: false };
+
 /** A definition as the configuration would give it, but that an empty release is not kept warm; the rest has its default. */
 export function sampleDefinition(given: Partial<ServiceDefinition> = {}): ServiceDefinition {
   return {
@@ -34,6 +37,8 @@ export function sampleRelease(id: string, state: ReleaseState, given: Partial<Re
     createdAtMs: 0,
     currentAtMs: 0,
     nextOrdinal: 1,
+    preparation: null,
+    restart: null,
     ...given,
   };
 }
@@ -59,11 +64,20 @@ export function sampleInstance(id: string, state: InstanceState, given: Partial<
 }
 
 export function routedInstance(id: string, capacity: number | null = null): RoutedInstance {
-  return { id, host: "127.0.0.1", port: 4001, capacity };
+  return { id, host: "127.0.0.1", port: 4001, capacity, admission: "new", ending: null };
 }
 
 export function routedRelease(id: string, given: Partial<RoutedRelease> = {}): RoutedRelease {
-  return { id, admission: "new", percent: 100, ending: null, instances: [routedInstance(`rooms-${id}-1`)], ...given };
+  return {
+    id,
+    admission: "new",
+    percent: 100,
+    ending: null,
+    lingerMs: 60_000,
+    wedged: null,
+    instances: [routedInstance(`rooms-${id}-1`)],
+    ...given,
+  };
 }
 
 export function routedService(releases: RoutedRelease[], given: Partial<RoutedService> = {}): RoutedService {
@@ -72,8 +86,10 @@ export function routedService(releases: RoutedRelease[], given: Partial<RoutedSe
     hosts: [],
     path: "/",
     key: [],
-    lingerMs: 60_000,
+    label: null,
     disconnects: { atOnce: 0.05, periodMs: 1000 },
+    lingerMs: 60_000,
+    connectionAge: null,
     releases,
     ...given,
   };
@@ -86,7 +102,7 @@ export function everyReleaseState(sinceMs: number): Record<ReleaseStateName, Rel
     ready: { name: "ready", sinceMs },
     ramping: { name: "ramping", sinceMs, percent: 10 },
     current: { name: "current", sinceMs },
-    retained: { name: "retained", sinceMs },
+    retained: { name: "retained", sinceMs, live: 0, deadlineMs: null },
     expiring: { name: "expiring", sinceMs, graceUntilMs: sinceMs + 1000 },
     retired: { name: "retired", sinceMs },
     failed: { name: "failed", sinceMs, failure: { code: "GATE_FAILED", problem: "no", log: [] } },

@@ -1,4 +1,3 @@
-import { setImmediate as turn } from "node:timers/promises";
 import type { Clock, EndedSession, PinStore } from "@holdover/core";
 
 /** Ends are stored this many at a time, and others get their turn in between: a large release that leaves holds nobody up. */
@@ -47,7 +46,7 @@ export class Ends {
         await this.#pins.end(batch, this.#clock.now());
         for (const { service, key } of batch) this.#waiting.delete(idOf(service, key));
         if (this.#waiting.size === 0) return;
-        await turn();
+        await new Promise<void>((resolve) => void this.#clock.after(0, resolve));
       }
     } finally {
       // In the same step with seeing that nothing waits: what is added after that has a save of its own.

@@ -1,6 +1,7 @@
 import type { Agent } from "node:http";
+import type { Socket } from "node:net";
 import { HoldoverError, problemOf } from "@holdover/core";
-import type { SessionHolder } from "./hold.ts";
+import type { EndHow, SessionHolder } from "./hold.ts";
 import type { Waits } from "./waits.ts";
 
 /** One request (or upgrade) of a client and all that comes of it. */
@@ -26,8 +27,6 @@ export interface Forwarding {
 /** How often a session is placed for one request, when it ends before anything of the request was sent. */
 export const HOLD_ATTEMPTS = 3;
 
-export type EndHow = "moved" | "cut" | "lost";
-
 /** A connection to the instance failed: told to the session's holder where the instance itself may be the cause. */
 export function instanceFailed(holder: SessionHolder, instance: string, cause: unknown): HoldoverError {
   const code = codeOf(cause);
@@ -39,6 +38,11 @@ export function instanceFailed(holder: SessionHolder, instance: string, cause: u
 export function endedMeanwhile(how: EndHow): HoldoverError {
   const what = how === "lost" ? "it died" : `its session was ${how}`;
   return new HoldoverError("INSTANCE_UNREACHABLE", { problem: `${what} before there was an answer` });
+}
+
+/** Bytes that have passed a client's connection. Apart from the exchange, of which it is to keep nothing else alive. */
+export function bytesOn(socket: Socket): () => number {
+  return () => socket.bytesRead + socket.bytesWritten;
 }
 
 export function codeOf(thrown: unknown): string | undefined {

@@ -10,7 +10,7 @@ import {
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from "node:net";
 import { HoldoverError, type RoutedService, type RoutingTable } from "@holdover/core";
 import { createFront, type Front, type FrontOptions } from "./front.ts";
-import type { HeldConnection, Hold, SessionHolder } from "./hold.ts";
+import type { EndHow, HeldConnection, Hold, LabelReader, SessionHolder } from "./hold.ts";
 import { WAITS } from "./waits.ts";
 
 /** For the tests of the front alone: real sockets on both sides, and a holder that maps keys to servers. */
@@ -23,8 +23,10 @@ export function service(name: string, more: Partial<RoutedService> = {}): Routed
     hosts: [],
     path: "/",
     key: [{ query: "s" }, { header: "x-session" }],
-    lingerMs: 60_000,
+    label: null,
     disconnects: { atOnce: 1, periodMs: 1000 },
+    lingerMs: 60_000,
+    connectionAge: null,
     releases: [],
     ...more,
   };
@@ -33,6 +35,8 @@ export function service(name: string, more: Partial<RoutedService> = {}): Routed
 interface Held {
   readonly key: string | null;
   readonly connection: HeldConnection;
+  readonly label: string | null;
+  lasts: boolean;
   done: number;
 }
 
@@ -52,12 +56,12 @@ class MapHolder implements SessionHolder {
     return { number: 1, services: this.services };
   }
 
-  async hold(_service: RoutedService, key: string, connection: HeldConnection): Promise<Hold> {
-    return this.#join(key, connection);
+  async hold(_service: RoutedService, key: string, connection: HeldConnection, label?: LabelReader): Promise<Hold> {
+    return this.#join(key, connection, label);
   }
 
-  async holdConnection(_service: RoutedService, connection: HeldConnection): Promise<Hold> {
-    return this.#join(null, connection);
+  async holdConnection(_service: RoutedService, connection: HeldConnection, label?: LabelReader): Promise<Hold> {
+    return this.#join(null, connection, label);
   }
 
   unreachable(instance: string): void {
@@ -69,7 +73,7 @@ class MapHolder implements SessionHolder {
   }
 
   /** Ends the one hold that is open. */
-  end(how: "moved" | "cut" | "lost"): void {
+  end(how: EndHow): void {
     const [held, ...more] = this.open;
     if (!held || more.length > 0) throw new Error(`${this.open.length} holds are open, and not one`);
     held.connection.end(how);
@@ -88,12 +92,12 @@ class MapHolder implements SessionHolder {
     }
   }
 
-  async #join(key: string | null, connection: HeldConnection): Promise<Hold> {
+  async #join(key: string | null, connection: HeldConnection, label: LabelReader = () => null): Promise<Hold> {
     await this.before;
     const name = key !== null && key in this.instances ? key : "default";
     const at = this.instances[name];
     if (!at) throw new HoldoverError("NO_INSTANCE", { service: "rooms" });
-    const held: Held = { key, connection, done: 0 };
+    const held: Held = { key, connection, label: label(), lasts: false, done: 0 };
     this.held.push(held);
     this.#changed();
     await this.joined(held);
@@ -102,6 +106,9 @@ class MapHolder implements SessionHolder {
       instance: name,
       ...at,
       fence: 1,
+      lasts: () => {
+        held.lasts = true;
+      },
       done: () => {
         held.done += 1;
         this.#changed();

@@ -309,3 +309,15 @@ test("a client that resets in every state costs nobody else anything", async () 
   expect((await at.ask({ path: "/?s=other" })).body).toBe("GET /?s=other");
   await at.holder.until(() => at.holder.open.length === 0);
 });
+
+test("a session's label is read from its first request, and one that is given twice is refused as a key is", async () => {
+  const label = { from: [{ header: "x-kind" }], values: ["support"] };
+  at.holder.services = [service("rooms", { label })];
+  await at.ask({ path: "/?s=a", headers: { "x-kind": "support" } });
+  await at.ask({ path: "/?s=b", headers: { "x-kind": "sales" } });
+  expect(at.holder.held.map((held) => held.label)).toEqual(["support", null]);
+  const talk = await at.dial();
+  talk.socket.write("GET /?s=c HTTP/1.1\r\nHost: h\r\nX-Kind: support\r\nX-Kind: sales\r\n\r\n");
+  await talk.until("REQUEST_MALFORMED");
+  expect(at.holder.held).toHaveLength(2);
+});

@@ -8,12 +8,13 @@ import {
   problemOf,
   serviceFor,
   sessionKeyOf,
+  sessionLabelOf,
   type RoutedService,
   type Traffic,
 } from "@holdover/core";
 import { answerError, answerOnSocket } from "./answer.ts";
 import { codeOf, type Exchange, type Forwarding } from "./exchange.ts";
-import type { SessionHolder } from "./hold.ts";
+import type { LabelReader, SessionHolder } from "./hold.ts";
 import { forwardHttp } from "./http-forward.ts";
 import { keylessKeyOf, newKeylessCookie } from "./keyless-cookie.ts";
 import { malformed, mayUpgrade, readHead, type RequestHead } from "./request-head.ts";
@@ -169,7 +170,13 @@ export function createFront(options: FrontOptions): Front {
       over.follow(
         forwardHttp(
           forwarding,
-          { ...routed, response, key: key ?? fresh?.key ?? "", setCookie: fresh?.setCookie ?? null },
+          {
+            ...routed,
+            response,
+            key: key ?? fresh?.key ?? "",
+            setCookie: fresh?.setCookie ?? null,
+            label: labelOf(routed),
+          },
           over.done,
         ),
       );
@@ -194,6 +201,7 @@ export function createFront(options: FrontOptions): Front {
     try {
       const routed = route(request);
       const { head, service } = routed;
+      const label = labelOf(routed);
       const key =
         sessionKeyOf(service.key, { target: head.target, header: head.header }) ??
         keylessKeyOf(head.header("cookie"), service, secret);
@@ -205,7 +213,7 @@ export function createFront(options: FrontOptions): Front {
             socket,
             early,
             place: (held) =>
-              key === undefined ? holder.holdConnection(service, held) : holder.hold(service, key, held),
+              key === undefined ? holder.holdConnection(service, held, label) : holder.hold(service, key, held, label),
           },
           over.done,
         ),
@@ -229,6 +237,10 @@ export function createFront(options: FrontOptions): Front {
     const told = options.trustForwarded ? request.headers["x-forwarded-proto"] : undefined;
     const secure = "encrypted" in request.socket || (typeof told === "string" && /^\s*https\b/i.test(told));
     return { request, head, service, secure };
+  }
+
+  function labelOf({ head, service }: { head: RequestHead; service: RoutedService }): LabelReader {
+    return () => sessionLabelOf(service.label, { target: head.target, header: head.header });
   }
 
   /** Makes an exchange the connection's current one, until it is over and the next in line may start. */

@@ -1,9 +1,17 @@
 import type { RoutedService, RoutingTable } from "@holdover/core";
 
+/**
+ * How a connection is ended: its session was ended on purpose, "moved" or "cut"; its instance died, "lost"; or the
+ * connection alone is too old, "aged", and its session stays where it is.
+ */
+export type EndHow = "moved" | "cut" | "lost" | "aged";
+
 /** What a connection (or request) must be able to do for the session it belongs to. */
 export interface HeldConnection {
-  /** The session was ended on purpose ("moved", "cut") or its instance died ("lost"). Called at most once; MUST lead to the hold being released. */
-  end(how: "moved" | "cut" | "lost"): void;
+  /** Called at most once; MUST lead to the hold being released. */
+  end(how: EndHow): void;
+  /** How many bytes have passed it, both ways. Pings of its protocol are bytes, too; TCP keep-alive is not. */
+  bytes(): number;
 }
 
 /** A connection's part in a session: while it is held, the session is open. */
@@ -13,17 +21,25 @@ export interface Hold {
   readonly host: string;
   readonly port: number;
   readonly fence: number;
+  /** From now on the connection lasts, as a WebSocket or a stream of events does: it may become too old. */
+  lasts(): void;
   /** Gives the part back; the second call does nothing. */
   done(): void;
 }
 
+export type LabelReader = () => string | null;
+
 export interface SessionHolder {
   /** The table in force. */
   table(): RoutingTable;
-  /** Finds the session's place or places it, durably, and joins it. @throws HoldoverError NO_INSTANCE, SESSION_LIMIT, STORE_FAILED */
-  hold(service: RoutedService, key: string, connection: HeldConnection): Promise<Hold>;
+  /**
+   * Finds the session's place or places it, durably, and joins it.
+   * @param label reads the session's label, asked only where it has no place yet; left out: none
+   * @throws HoldoverError NO_INSTANCE, SESSION_LIMIT, STORE_FAILED
+   */
+  hold(service: RoutedService, key: string, connection: HeldConnection, label?: LabelReader): Promise<Hold>;
   /** A session that is the connection itself (an upgrade without a key): it ends with it, no linger. */
-  holdConnection(service: RoutedService, connection: HeldConnection): Promise<Hold>;
+  holdConnection(service: RoutedService, connection: HeldConnection, label?: LabelReader): Promise<Hold>;
   /** The instance refused or reset a TCP connection: reported so that its death is seen at once. */
   unreachable(instance: string): void;
 }

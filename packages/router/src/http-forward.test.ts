@@ -416,6 +416,17 @@ describe("a session that is ended", () => {
     await at.holder.allDone(1);
   });
 
+  test("ends a stream of events properly when it is too old, and no other answer is one that lasts", async () => {
+    const { talk, left } = await answering({ "Content-Type": "text/event-stream" });
+    expect(at.holder.held.map(({ lasts }) => lasts)).toEqual([true]);
+    at.holder.end("aged");
+    expect(await talk.until("0\r\n\r\n")).toMatch(/4\r\npart\r\n0\r\n\r\n$/);
+    await left;
+    await at.holder.allDone(1);
+    await answering({ "Content-Type": "text/plain" });
+    expect(at.holder.held.map(({ lasts }) => lasts)).toEqual([true, false]);
+  });
+
   test("lets an answer under way come to its end when it is moved", async () => {
     const { talk, response } = await answering({});
     at.holder.end("moved");

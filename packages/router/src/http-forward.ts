@@ -10,15 +10,15 @@ import { asHoldoverError, type HoldoverError } from "@holdover/core";
 import { answerError } from "./answer.ts";
 import { trailerFields } from "./end-to-end-fields.ts";
 import {
+  bytesOn,
   codeOf,
   endedMeanwhile,
   HOLD_ATTEMPTS,
   instanceFailed,
-  type EndHow,
   type Exchange,
   type Forwarding,
 } from "./exchange.ts";
-import type { Hold } from "./hold.ts";
+import type { EndHow, Hold, LabelReader } from "./hold.ts";
 import { instanceFields, type RoutedRequest } from "./instance-request.ts";
 import { ANSWER_HEAD_BYTES, framingProblem, passAnswer, passInterim, type PassedAnswer } from "./pass-answer.ts";
 
@@ -28,6 +28,7 @@ const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 export interface HttpRequest extends RoutedRequest {
   readonly response: ServerResponse;
   readonly key: string;
+  readonly label: LabelReader;
   /** A new keyless session's cookie; null where the client has named its session. */
   readonly setCookie: string | null;
 }
@@ -51,13 +52,13 @@ type State =
  *
  * When its session is ended: a request without an answer yet is answered 502 at once, except on a move, where it may
  * still be answered for `finishMs`. An answer under way is broken off, visibly, except that a stream of events is ended
- * properly on a move and on a cut (an EventSource then connects again, and no other answer lasts by design), and that
+ * properly but where its instance is lost (an EventSource then connects again, and no other answer lasts by design), and that
  * any other is given `finishMs` on a move: it is short work that nobody gains by repeating.
  *
  * @param over called once, when nothing of it is left and the hold has been given back
  */
 export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => void): Exchange {
-  const { request, response, head, service, key } = asked;
+  const { request, response, head, service, key, label } = asked;
   const { holder, waits } = deps;
   let state: State = { name: "placing" };
   let endedHow: EndHow | null = null;
@@ -77,7 +78,7 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
   place(1);
 
   function place(attempt: number): void {
-    holder.hold(service, key, { end }).then(
+    holder.hold(service, key, { end, bytes: bytesOn(request.socket) }, label).then(
       (hold) => {
         if (state.name === "placing" && !endedHow) {
           ask(hold, null);
@@ -208,7 +209,9 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
       refuse(instanceFailed(holder, hold.instance, thrown));
       return;
     }
-    if (events && endedHow === "moved") endNow("moved");
+    if (!events) return;
+    hold.lasts();
+    if (endedHow === "moved") endNow("moved");
   }
 
   function end(how: EndHow): void {

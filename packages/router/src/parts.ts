@@ -1,13 +1,25 @@
 import type { Session } from "@holdover/core";
-import type { HeldConnection } from "./hold.ts";
+import type { EndHow, HeldConnection } from "./hold.ts";
 
 /** A connection's part in a session, from joining to leaving. */
 export interface Part {
   readonly session: Session;
   readonly instance: string;
   readonly connection: HeldConnection;
+  readonly promise: Promised;
+  /** Since when it is one that lasts, epoch ms; null: an ordinary request, or it is not known yet. */
+  lastsSinceMs: number | null;
   /** `told`: to end, and on its way out. */
   state: "held" | "told" | "left";
+}
+
+/** What a connection was promised when it joined. */
+export interface Promised {
+  readonly fence: number;
+  /** How long its session waits for it to come back, ms. */
+  readonly lingerMs: number;
+  /** The session is this connection, and ends with it. */
+  readonly endsWith: boolean;
 }
 
 /** What of a service is there: connections that have joined, and how many of them were told to end. */
@@ -30,8 +42,8 @@ export class Parts {
     return this.#total;
   }
 
-  join(session: Session, instance: string, connection: HeldConnection): Part {
-    const part: Part = { session, instance, connection, state: "held" };
+  join(session: Session, instance: string, connection: HeldConnection, promise: Promised): Part {
+    const part: Part = { session, instance, connection, promise, lastsSinceMs: null, state: "held" };
     addTo(this.#of, session, part);
     addTo(this.#on, instance, part);
     this.#tally(session.service).held += 1;
@@ -53,7 +65,7 @@ export class Parts {
   }
 
   /** Tells a connection to end, once. False: it had been told, or had left, before. */
-  tell(part: Part, how: "moved" | "cut" | "lost"): boolean {
+  tell(part: Part, how: EndHow): boolean {
     if (part.state !== "held") return false;
     part.state = "told";
     this.#tally(part.session.service).told += 1;
@@ -61,9 +73,12 @@ export class Parts {
     return true;
   }
 
-  /** A copy, as it is now. */
-  of(session: Session): Part[] {
-    return [...(this.#of.get(session) ?? [])];
+  of(session: Session): Iterable<Part> {
+    return this.#of.get(session) ?? [];
+  }
+
+  *all(): Generator<Part> {
+    for (const parts of this.#of.values()) yield* parts;
   }
 
   /** A copy, as it is now. */

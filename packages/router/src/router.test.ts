@@ -12,15 +12,19 @@ const table: RoutingTable = {
       hosts: [],
       path: "/",
       key: [{ query: "room" }],
-      lingerMs: 60_000,
+      label: null,
       disconnects: { atOnce: 1, periodMs: 1000 },
+      lingerMs: 60_000,
+      connectionAge: null,
       releases: [
         {
           id: "v1",
           admission: "new",
           percent: 100,
           ending: null,
-          instances: [{ id: "v1-1", host: "127.0.0.1", port: 1, capacity: null }],
+          lingerMs: 60_000,
+          wedged: null,
+          instances: [{ id: "v1-1", host: "127.0.0.1", port: 1, capacity: null, admission: "new", ending: null }],
         },
       ],
     },
@@ -32,7 +36,11 @@ test.for([
   ["a router that shuts down", true, 0, ["cut"]],
 ] as const)("what becomes of lingering sessions with %s", async ([, closing, pins, reasons]) => {
   const store = new MemoryPinStore();
-  await store.place({ service: "rooms", key: "a", release: "v1", instance: "v1-1", openedAtMs: 1 }, null, 1);
+  await store.place(
+    { service: "rooms", key: "a", release: "v1", instance: "v1-1", openedAtMs: 1, label: null },
+    null,
+    1,
+  );
   const router = await createRouter({
     pins: store,
     tableCache: { save: () => {}, load: () => table },

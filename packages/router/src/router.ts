@@ -1,9 +1,12 @@
+import { randomBytes } from "node:crypto";
 import type {
+  AgesQuery,
   Clock,
   LiveSession,
   PinStore,
   Released,
   RoutingTable,
+  SessionAges,
   SessionCount,
   SessionQuery,
   TableCache,
@@ -37,6 +40,7 @@ export interface Router {
   /** The instance died. */
   lose(instance: string): Promise<void>;
   sessions(query: SessionQuery): LiveSession[];
+  ages(query: AgesQuery): SessionAges;
   counts(): Map<string, SessionCount>;
   traffic(): Traffic;
   closing(): boolean;
@@ -54,7 +58,16 @@ export interface Router {
 /** Reads pins and table back from disk; nothing is accepted before `listen`. */
 export async function createRouter(options: RouterOptions): Promise<Router> {
   const { pins, tableCache, clock, limits, changed, log } = options;
-  const sessions = new Sessions({ pins, tableCache, clock, limit: limits.sessions, changed, log });
+  const sessions = new Sessions({
+    pins,
+    tableCache,
+    clock,
+    limit: limits.sessions,
+    newKey: () => `~${randomBytes(15).toString("base64url")}`,
+    random: Math.random,
+    changed,
+    log,
+  });
   await sessions.open();
   const front = createFront({
     holder: sessions,
@@ -70,6 +83,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     release: (instance) => sessions.release(instance),
     lose: (instance) => sessions.lose(instance),
     sessions: (query) => sessions.list(query),
+    ages: (query) => sessions.ages(query),
     counts: () => sessions.counts(),
     traffic: () => front.traffic(),
     closing: () => sessions.isClosing(),

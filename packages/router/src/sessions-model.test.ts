@@ -1,9 +1,9 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { step, World } from "../test/sessions-model.ts";
+import { FIRST_TABLE, step, World } from "../test/sessions-model.ts";
 
 test("whatever comes in whatever order, a session has one pin, is placed where it may be, and is left alone", async () => {
-  const seen = { placed: 0, anew: 0, shared: 0 };
+  const seen = { placed: 0, anew: 0, shared: 0, aged: 0, kept: 0 };
   await fc.assert(
     fc.asyncProperty(
       fc.scheduler(),
@@ -11,14 +11,14 @@ test("whatever comes in whatever order, a session has one pin, is placed where i
       async (scheduler, steps) => {
         const world = new World(scheduler);
         await world.start();
-        world.table(["new", "existing", "existing"], null, 100);
+        world.table(FIRST_TABLE);
         for (const one of steps) await world.take(one);
         await world.finish();
-        for (const kind of ["placed", "anew", "shared"] as const) seen[kind] += world.seen[kind];
+        for (const kind of ["placed", "anew", "shared", "aged", "kept"] as const) seen[kind] += world.seen[kind];
       },
     ),
-    { numRuns: 150 },
+    { numRuns: 400 },
   );
   // Without it the test could pass by placing nobody.
-  expect(Math.min(seen.placed, seen.anew, seen.shared)).toBeGreaterThan(10);
+  expect(Math.min(...Object.values(seen))).toBeGreaterThan(10);
 });

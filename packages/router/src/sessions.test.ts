@@ -1,97 +1,40 @@
-import type { RoutedRelease, RoutedService, RoutingTable } from "@holdover/core";
+import type { RoutedRelease, RoutingTable } from "@holdover/core";
 import * as fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
-import { ManualClock, settled } from "@holdover/testkit/manual-clock";
-import { MemoryPinStore } from "@holdover/testkit/memory-pin-store";
+import type { ManualClock } from "@holdover/testkit/manual-clock";
+import { settled } from "@holdover/testkit/manual-clock";
+import type { MemoryPinStore } from "@holdover/testkit/memory-pin-store";
+import { connect, instance, release, rooms, service, SessionsWorld, table } from "../test/sessions-fixture.ts";
 import type { Hold } from "./hold.ts";
-import { Sessions } from "./sessions.ts";
 
-const instance = (id: string, capacity: number | null = null) => ({ id, host: "127.0.0.1", port: 4000, capacity });
-
-const release = (
-  id: string,
-  admission: RoutedRelease["admission"],
-  more: Partial<RoutedRelease> = {},
-): RoutedRelease => ({
-  id,
-  admission,
-  percent: admission === "new" ? 100 : 0,
-  ending: null,
-  instances: [instance(`${id}-1`), instance(`${id}-2`)],
-  ...more,
-});
-
-const service = (releases: RoutedRelease[], more: Partial<RoutedService> = {}): RoutedService => ({
-  name: "rooms",
-  hosts: [],
-  path: "/",
-  key: [{ query: "room" }],
-  lingerMs: 5000,
-  disconnects: { atOnce: 0.05, periodMs: 1000 },
-  releases,
-  ...more,
-});
-
-const table = (number: number, ...releases: RoutedRelease[]): RoutingTable => ({
-  number,
-  services: [service(releases)],
-});
-
-const rooms = service([]);
-
+let world: SessionsWorld;
 let clock: ManualClock;
 let store: MemoryPinStore;
-let cached: RoutingTable | undefined;
 
-async function openSessions(limit = 1000): Promise<Sessions> {
-  const sessions = new Sessions({
-    pins: store,
-    tableCache: {
-      save: (saved) => {
-        cached = saved;
-      },
-      load: () => cached,
-    },
-    clock,
-    limit,
-    changed: () => {},
-    log: () => {},
-  });
-  await sessions.open();
-  return sessions;
-}
-
-/** A connection that leaves when it is told to end, and remembers how it was told. */
-async function connect(sessions: Sessions, key: string): Promise<{ hold: Hold; told: string[] }> {
-  const told: string[] = [];
-  const hold: Hold = await sessions.hold(rooms, key, {
-    end: (how) => {
-      told.push(how);
-      hold.done();
-    },
-  });
-  return { hold, told };
-}
-
-beforeEach(() => {
-  clock = new ManualClock();
-  store = new MemoryPinStore();
-  cached = undefined;
-});
+const newWorld = (): void => {
+  world = new SessionsWorld();
+  ({ clock, store } = world);
+};
+beforeEach(newWorld);
 
 describe("placing", () => {
   test("everybody with the same key is on the same instance, also when they come at the same moment", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
     const holds = await Promise.all(Array.from({ length: 20 }, () => connect(sessions, "a")));
     expect(new Set(holds.map(({ hold }) => hold.instance)).size).toBe(1);
     expect(await store.pins()).toHaveLength(1);
-    expect(sessions.counts().get(holds[0]?.hold.instance ?? "")).toEqual({ open: 1, lingering: 0, connections: 20 });
+    expect(sessions.counts().get(holds[0]?.hold.instance ?? "")).toEqual({
+      open: 1,
+      lingering: 0,
+      connections: 20,
+      wedged: 0,
+    });
     sessions.close();
   });
 
   test("a session is stored before anybody is answered", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
     let write = (): void => {};
     store.before = () => new Promise((resolve) => (write = resolve));
@@ -106,7 +49,7 @@ describe("placing", () => {
   });
 
   test("a session that was being placed while its release stopped admitting is placed by the new table", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
     let write = (): void => {};
     store.before = () => new Promise((resolve) => (write = resolve));
@@ -121,7 +64,7 @@ describe("placing", () => {
   });
 
   test("a session that was being placed while its instance died is placed on another", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
     let write = (): void => {};
     store.before = () => new Promise((resolve) => (write = resolve));
@@ -135,7 +78,7 @@ describe("placing", () => {
   });
 
   test("an open session stays on its release after a cutover, also for who joins it or comes back within the linger", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
     const first = await connect(sessions, "a");
     sessions.apply(table(2, release("v1", "existing"), release("v2", "new")));
@@ -149,7 +92,7 @@ describe("placing", () => {
   });
 
   test("after its linger a session has ended, and the key is placed on the current release under a higher fence", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
     const first = await connect(sessions, "a");
     first.hold.done();
@@ -163,9 +106,9 @@ describe("placing", () => {
   });
 
   test("a session that is the connection itself ends with it, as a hangup", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
-    const hold = await sessions.holdConnection(rooms, { end: () => {} });
+    const hold = await sessions.holdConnection(rooms, { end: () => {}, bytes: () => 0 });
     hold.done();
     await settled();
     expect(await store.events(10)).toMatchObject([{ kind: "ended", session: { reason: "hangup" } }]);
@@ -174,7 +117,7 @@ describe("placing", () => {
   });
 
   test("one session too many is refused by name, and costs no other its place", async () => {
-    const sessions = await openSessions(2);
+    const sessions = await world.open(2);
     sessions.apply(table(1, release("v1", "new")));
     await connect(sessions, "a");
     await connect(sessions, "b");
@@ -184,7 +127,7 @@ describe("placing", () => {
   });
 
   test("while the store refuses writes nothing is placed, and what is placed goes on", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
     const known = await connect(sessions, "a");
     store.before = () => Promise.reject(new Error("disk full"));
@@ -196,7 +139,7 @@ describe("placing", () => {
   });
 
   test("an end that the store did not take is stored when it can be", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
     (await connect(sessions, "a")).hold.done();
     store.before = () => Promise.reject(new Error("disk full"));
@@ -209,24 +152,24 @@ describe("placing", () => {
   });
 
   test("pins and table are there again after a crash, and a reconnect comes back to its instance", async () => {
-    const before = await openSessions();
+    const before = await world.open();
     before.apply(table(1, release("v1", "new")));
     const held = await connect(before, "a");
     before.close();
-    const after = await openSessions();
+    const after = await world.open();
     expect(after.table().number).toBe(1);
-    expect(after.counts().get(held.hold.instance)).toEqual({ open: 0, lingering: 1, connections: 0 });
+    expect(after.counts().get(held.hold.instance)).toEqual({ open: 0, lingering: 1, connections: 0, wedged: 0 });
     expect((await connect(after, "a")).hold).toMatchObject({ instance: held.hold.instance, fence: held.hold.fence });
     after.close();
   });
 
   test("without a table nobody's linger is over: who comes back when there is one finds its place", async () => {
-    const before = await openSessions();
+    const before = await world.open();
     before.apply(table(1, release("v1", "new")));
     const held = await connect(before, "a");
     before.close();
-    cached = undefined;
-    const after = await openSessions();
+    world.cached = undefined;
+    const after = await world.open();
     await clock.advance(60_000);
     after.apply(table(2, release("v1", "existing"), release("v2", "new")));
     expect((await connect(after, "a")).hold).toMatchObject({ instance: held.hold.instance, fence: held.hold.fence });
@@ -234,7 +177,7 @@ describe("placing", () => {
   });
 
   test("sessions that are placed at the same moment count against the capacity and the limit, and spread", async () => {
-    const sessions = await openSessions(3);
+    const sessions = await world.open(3);
     const instances = [instance("v1-1", 1), instance("v1-2", 1), instance("v1-3", 1)];
     sessions.apply(table(1, release("v1", "new", { instances })));
     const holds = await Promise.all(["a", "b", "c"].map((key) => connect(sessions, key)));
@@ -244,7 +187,7 @@ describe("placing", () => {
   });
 
   test("a session placed anew does not stay on another release that stopped admitting in between", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     const [v1, v2, v3] = [release("v1", "new"), release("v2", "new"), release("v3", "new")];
     sessions.apply(table(1, v1));
     await connect(sessions, "a");
@@ -262,7 +205,7 @@ describe("placing", () => {
   });
 
   test("an older table changes nothing", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(2, release("v2", "new")));
     sessions.apply(table(1, release("v1", "new")));
     expect((await connect(sessions, "a")).hold.release).toBe("v2");
@@ -272,7 +215,7 @@ describe("placing", () => {
 
 describe("giving an instance up", () => {
   test("an instance with a session, open or lingering, is not given up", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
     const { hold } = await connect(sessions, "a");
     expect(sessions.release(hold.instance)).toEqual({ released: false, sessions: 1 });
@@ -284,7 +227,7 @@ describe("giving an instance up", () => {
   });
 
   test("an instance on which a session is being placed is not given up", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new", { instances: [instance("v1-1")] })));
     let write = (): void => {};
     store.before = () => new Promise((resolve) => (write = resolve));
@@ -298,7 +241,7 @@ describe("giving an instance up", () => {
   });
 
   test("an instance that was given up gets no session, until a later table lists it again", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     const one = release("v1", "new", { instances: [instance("v1-1")] });
     sessions.apply(table(1, one));
     expect(sessions.release("v1-1")).toEqual({ released: true });
@@ -311,7 +254,7 @@ describe("giving an instance up", () => {
 
 describe("an instance that dies", () => {
   test("its sessions are counted as disrupted at once and are placed anew on the same release under a higher fence", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
     const { hold, told } = await connect(sessions, "a");
     sessions.apply(table(2, release("v1", "existing"), release("v2", "new")));
@@ -326,7 +269,7 @@ describe("an instance that dies", () => {
   });
 
   test("a session that nobody comes back to has ended as lost", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
     const { hold } = await connect(sessions, "a");
     await sessions.lose(hold.instance);
@@ -337,7 +280,7 @@ describe("an instance that dies", () => {
   });
 
   test("a table that leaves a live instance out ends nobody silently: its sessions are disrupted", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
     const { hold, told } = await connect(sessions, "a");
     sessions.apply(table(2, release("v2", "new")));
@@ -356,10 +299,8 @@ describe("ending on purpose", () => {
         fc.integer({ min: 1, max: 4 }),
         fc.integer({ min: 1, max: 100 }),
         async (keys, perKey, percent) => {
-          clock = new ManualClock();
-          cached = undefined;
-          store = new MemoryPinStore();
-          const sessions = await openSessions();
+          newWorld();
+          const sessions = await world.open();
           const cap = { atOnce: percent / 100, periodMs: 1000 };
           const tableOf = (number: number, ...releases: RoutedRelease[]): RoutingTable => ({
             number,
@@ -376,6 +317,7 @@ describe("ending on purpose", () => {
                   closedAt.push(clock.now());
                   hold.done();
                 },
+                bytes: () => 0,
               });
             }
           }
@@ -398,7 +340,7 @@ describe("ending on purpose", () => {
   });
 
   test("an instance whose sessions have ended is kept until the last of their connections is closed", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply({ number: 1, services: [service([release("v1", "new", { instances: [instance("v1-1")] })])] });
     await Promise.all(Array.from({ length: 10 }, () => connect(sessions, "a")));
     const leaving = release("v1", "existing", { ending: "cut", instances: [instance("v1-1")] });
@@ -413,7 +355,7 @@ describe("ending on purpose", () => {
   });
 
   test("connections that wait for their turn to be closed are told at once when their instance dies", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     const one = release("v1", "new", { instances: [instance("v1-1")] });
     sessions.apply(table(1, one));
     const clients = await Promise.all(Array.from({ length: 10 }, () => connect(sessions, "a")));
@@ -426,7 +368,7 @@ describe("ending on purpose", () => {
   });
 
   test("who joins a session that has been moved lands on the current release", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
     await connect(sessions, "a");
     sessions.apply(table(2, release("v1", "existing", { ending: "moved" }), release("v2", "new")));
@@ -438,7 +380,7 @@ describe("ending on purpose", () => {
 
 describe("closing", () => {
   test("a host that shuts down admits no new session and lets the live ones be joined", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
     await connect(sessions, "a");
     sessions.startClosing("finish");
@@ -448,7 +390,7 @@ describe("closing", () => {
   });
 
   test("cut ends what is live within the cap, and counts each as cut", async () => {
-    const sessions = await openSessions();
+    const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));
     for (const key of ["a", "b", "c"]) await connect(sessions, key);
     sessions.startClosing("cut");

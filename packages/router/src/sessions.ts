@@ -1,27 +1,31 @@
-import { randomBytes } from "node:crypto";
 import {
   asHoldoverError,
   HoldoverError,
-  place,
   SessionRegistry,
+  type AgesQuery,
   type Clock,
   type EndReason,
   type LiveSession,
-  type Pin,
   type PinStore,
   type Released,
-  type RoutedInstance,
   type RoutedService,
   type RoutingTable,
   type Session,
+  type SessionAges,
   type SessionCount,
   type SessionQuery,
   type TableCache,
 } from "@holdover/core";
-import { Closings } from "./closings.ts";
-import { Ends, idOf } from "./ends.ts";
-import type { HeldConnection, Hold, SessionHolder } from "./hold.ts";
-import { Parts } from "./parts.ts";
+import { Closings, type Closing } from "./closings.ts";
+import { ConnectionAges } from "./connection-ages.ts";
+import { Ends } from "./ends.ts";
+import type { HeldConnection, Hold, LabelReader, SessionHolder } from "./hold.ts";
+import { Parts, type Part } from "./parts.ts";
+import { Placing } from "./placing.ts";
+import { sessionAges } from "./session-ages.ts";
+import { countSessions, listSessions } from "./session-list.ts";
+import { TableInForce } from "./table-in-force.ts";
+import { Wedged } from "./wedged.ts";
 
 /** How often lingering sessions are looked through and closings go on, ms. A linger ends at most this much late. */
 const TICK_MS = 100;
@@ -39,6 +43,10 @@ export interface SessionsOptions {
   readonly clock: Clock;
   /** Sessions held at the most; one more is refused. */
   readonly limit: number;
+  /** A key for a session that is its connection; no two are ever the same. */
+  readonly newKey: () => string;
+  /** From 0 up to 1: spreads the ages at which connections are closed. */
+  readonly random: () => number;
   /** Counts, table or events changed. */
   readonly changed: () => void;
   readonly log: (event: string, detail: Record<string, unknown>) => void;
@@ -55,35 +63,40 @@ export class Sessions implements SessionHolder {
   readonly #registry = new SessionRegistry();
   readonly #closings = new Closings();
   readonly #parts = new Parts();
+  readonly #inForce = new TableInForce();
+  readonly #wedged = new Wedged();
+  readonly #ages: ConnectionAges;
   readonly #ends: Ends;
-  readonly #placing = new Map<string, Promise<void>>();
-  /** Sessions by instance whose place the store is writing: they count as if they were there already. */
-  readonly #beingWritten = new Map<string, number>();
+  readonly #placing: Placing;
   /** Connections that wait for a place. */
   #waiting = 0;
-  /** Instances that died, although the table in force may still list them. */
-  readonly #gone = new Set<string>();
-  /** Instances given up since the table in force was made. A later table that lists one again takes it back. */
-  readonly #givenUp = new Set<string>();
-  #table: RoutingTable = { number: 0, services: [] };
-  /** The table without what is gone. */
-  #services = new Map<string, RoutedService>();
-  #instances = new Map<string, RoutedInstance>();
   #closing: "no" | "finish" | "cut" = "no";
   #stopTicking: () => void = () => {};
 
   constructor(options: SessionsOptions) {
     this.#options = options;
     this.#ends = new Ends(options.pins, options.clock);
+    this.#ages = new ConnectionAges(options.random);
+    this.#placing = new Placing({
+      ...options,
+      registry: this.#registry,
+      inForce: this.#inForce,
+      ends: this.#ends,
+      isClosing: () => this.isClosing(),
+      disrupt: (instance) => this.#disrupt(instance),
+    });
   }
 
   /** Reads back the table and the pins, and begins to keep time. */
   async open(): Promise<void> {
     const { pins, tableCache, clock } = this.#options;
-    const now = clock.now();
-    for (const pin of await pins.pins()) this.#registry.add(pin, now);
     const table = tableCache.load();
-    if (table) this.#follow(table);
+    if (table) this.#inForce.follow(table);
+    const now = clock.now();
+    for (const pin of await pins.pins()) {
+      this.#registry.add(pin, now, this.#inForce.lingerReadBack(pin.service));
+    }
+    this.#tableChanged();
     this.#tick();
   }
 
@@ -92,23 +105,26 @@ export class Sessions implements SessionHolder {
   }
 
   table(): RoutingTable {
-    return this.#table;
+    return this.#inForce.table;
   }
 
   /** Puts a table in force, if its number is above the one in force. */
   apply(table: RoutingTable): void {
-    if (table.number <= this.#table.number) return;
+    const before = this.#inForce.table.number;
+    if (table.number <= before) return;
     this.#options.tableCache.save(table);
-    this.#follow(table);
+    this.#inForce.follow(table);
+    if (before === 0) this.#promiseReadBack();
+    this.#tableChanged();
     this.#options.changed();
   }
 
-  async hold(service: RoutedService, key: string, connection: HeldConnection): Promise<Hold> {
-    return this.#hold(service.name, key, connection, false);
+  async hold(service: RoutedService, key: string, connection: HeldConnection, label?: LabelReader): Promise<Hold> {
+    return this.#hold(service.name, key, connection, label, false);
   }
 
-  async holdConnection(service: RoutedService, connection: HeldConnection): Promise<Hold> {
-    return this.#hold(service.name, `~${randomBytes(15).toString("base64url")}`, connection, true);
+  async holdConnection(service: RoutedService, connection: HeldConnection, label?: LabelReader): Promise<Hold> {
+    return this.#hold(service.name, this.#options.newKey(), connection, label, true);
   }
 
   unreachable(instance: string): void {
@@ -120,17 +136,15 @@ export class Sessions implements SessionHolder {
    * somebody comes back within its linger.
    */
   async lose(instance: string): Promise<void> {
-    this.#gone.add(instance);
-    this.#index();
+    this.#inForce.lose(instance);
     await this.#disrupt(instance);
   }
 
   /** Gives an instance up, if nothing is on it: from then on nothing is placed there. */
   release(instance: string): Released {
-    const sessions = this.#countOn(instance);
+    const sessions = this.#placing.countOn(instance);
     if (sessions > 0 || this.#parts.countOn(instance) > 0) return { released: false, sessions };
-    this.#givenUp.add(instance);
-    this.#index();
+    this.#inForce.giveUp(instance);
     return { released: true };
   }
 
@@ -163,61 +177,53 @@ export class Sessions implements SessionHolder {
   }
 
   counts(): Map<string, SessionCount> {
-    const counts = new Map<string, SessionCount>();
-    for (const instance of this.#registry.instances()) counts.set(instance, this.#registry.countsOf(instance));
-    for (const instance of this.#parts.instances()) {
-      const known = counts.get(instance) ?? { open: 0, lingering: 0 };
-      counts.set(instance, { ...known, connections: this.#parts.countOn(instance) });
-    }
-    return counts;
+    return countSessions(this.#registry, this.#parts, this.#wedged.counts());
   }
 
-  list({ service, release, key, limit }: SessionQuery): LiveSession[] {
-    const found: Session[] = [];
-    for (const name of service === undefined ? this.#registry.services() : [service]) {
-      const one = key === undefined ? undefined : this.#registry.find(name, key);
-      for (const session of key === undefined ? this.#registry.of(name) : one ? [one] : []) {
-        if (release === undefined || session.lastPlace.release === release) found.push(session);
-      }
-    }
-    return found
-      .sort((a, b) => a.openedAtMs - b.openedAtMs)
-      .slice(0, limit)
-      .map(liveSession);
+  list(query: SessionQuery): LiveSession[] {
+    return listSessions(this.#registry, query, (session) => this.#wedged.since(session));
   }
 
-  #follow(table: RoutingTable): void {
-    this.#table = table;
-    this.#givenUp.clear();
-    const listed = new Set(table.services.flatMap((s) => s.releases.flatMap((r) => r.instances.map((one) => one.id))));
-    for (const instance of this.#gone) if (!listed.has(instance)) this.#gone.delete(instance);
-    this.#index();
+  ages(query: AgesQuery): SessionAges {
+    return sessionAges(this.#registry, query, this.#options.clock.now());
+  }
+
+  #tableChanged(): void {
+    this.#wedged.tableChanged();
+    this.#ages.follow(this.#inForce.services(), this.#parts.all());
     // Control lists every instance that is alive: one that is missing has died, and its sessions have to know.
+    if (this.#inForce.table.number === 0) return;
+    const listed = this.#inForce.listed();
     for (const instance of new Set([...this.#registry.instances(), ...this.#parts.instances()])) {
       if (!listed.has(instance)) void this.#disrupt(instance);
     }
   }
 
-  #index(): void {
-    const alive = (instance: RoutedInstance) => !this.#gone.has(instance.id) && !this.#givenUp.has(instance.id);
-    const services = this.#table.services.map((service) => ({
-      ...service,
-      releases: service.releases.map((release) => ({ ...release, instances: release.instances.filter(alive) })),
-    }));
-    this.#services = new Map(services.map((service) => [service.name, service]));
-    this.#instances = new Map(
-      services.flatMap((s) => s.releases.flatMap((r) => r.instances.map((one) => [one.id, one] as const))),
-    );
+  /** The first table has come, and tells how long the sessions that were read back may linger. */
+  #promiseReadBack(): void {
+    for (const service of this.#registry.services()) {
+      for (const session of this.#registry.of(service)) {
+        this.#registry.promise(session, this.#inForce.lingerReadBack(service));
+      }
+    }
   }
 
   /** Finds the session's place or places it; a session that ends in between, before anybody used it, is placed again. */
-  async #hold(service: string, key: string, connection: HeldConnection, endsWith: boolean): Promise<Hold> {
+  async #hold(
+    service: string,
+    key: string,
+    connection: HeldConnection,
+    label: LabelReader | undefined,
+    endsWith: boolean,
+  ): Promise<Hold> {
     const session = this.#registry.find(service, key);
     if (session?.place) return this.#join(session, session.place, connection, endsWith);
+    // Of whoever comes without a place, since it may be placed for it; a bad one costs nobody else an answer.
+    const read = label?.() ?? null;
     this.#waiting += 1;
     try {
       for (let attempt = 0; attempt < PLACE_ATTEMPTS; attempt++) {
-        await this.#placeOnce(service, key);
+        await this.#placing.place(service, key, read);
         const placed = this.#registry.find(service, key);
         if (placed?.place) return this.#join(placed, placed.place, connection, endsWith);
       }
@@ -228,74 +234,13 @@ export class Sessions implements SessionHolder {
     }
   }
 
-  /** Several requests for a key that has no place wait for one placing. */
-  #placeOnce(service: string, key: string): Promise<void> {
-    const id = idOf(service, key);
-    const under = this.#placing.get(id);
-    if (under) return under;
-    const placing = this.#place(service, key).finally(() => this.#placing.delete(id));
-    this.#placing.set(id, placing);
-    return placing;
-  }
-
-  async #place(name: string, key: string): Promise<void> {
-    const { pins, clock, limit } = this.#options;
-    // Until the store has its end, it would give the old pin back.
-    while (this.#ends.has(name, key)) await this.#ends.save();
-    const service = this.#services.get(name);
-    const known = this.#registry.find(name, key);
-    if (!service || this.#closing !== "no") throw new HoldoverError("NO_INSTANCE", { service: name });
-    if (!known && this.#registry.size + sum(this.#beingWritten) >= limit) {
-      throw new HoldoverError("SESSION_LIMIT", { limit });
-    }
-    const last = known?.lastPlace;
-    const choice = place(service, key, (instance) => this.#countOn(instance), last?.release);
-    if (!choice) throw new HoldoverError("NO_INSTANCE", { service: name });
-    const now = clock.now();
-    const candidate = { service: name, key, release: choice.release, instance: choice.instance.id };
-    const openedAtMs = known?.openedAtMs ?? now;
-    bump(this.#beingWritten, candidate.instance, 1);
-    let pin: Pin;
-    try {
-      pin = await pins.place({ ...candidate, openedAtMs }, last?.fence ?? null, now);
-    } finally {
-      bump(this.#beingWritten, candidate.instance, -1);
-    }
-    if (known && known.state.name !== "ended") this.#registry.placeAnew(known, pin);
-    else this.#registry.add(pin, clock.now());
-    // With a store that answers later, an instance may have died or a table come into force in between.
-    if (this.#instances.has(pin.instance)) {
-      if (!this.#admits(pin, last?.release)) await this.#unplace(pin);
-    } else if (known) await this.#disrupt(pin.instance);
-    // Nobody has been on it: its instance's death disrupts nobody.
-    else await this.#unplace(pin);
-  }
-
-  /** Whether the table in force would place a session where this pin says. */
-  #admits(pin: Pin, lastRelease: string | undefined): boolean {
-    const service = this.#services.get(pin.service);
-    if (!service) return false;
-    const releases = service.releases.filter((release) => release.id === pin.release);
-    return place({ ...service, releases }, pin.key, () => 0, lastRelease) !== undefined;
-  }
-
-  /** Nobody has joined it yet: whoever waits for it has it placed by the table in force. */
-  async #unplace(pin: Pin): Promise<void> {
-    const session = this.#registry.find(pin.service, pin.key);
-    if (session) this.#end(session, "moved");
-    await this.#ends.save();
-  }
-
-  /** Sessions that live on an instance or are about to. */
-  #countOn(instance: string): number {
-    return this.#registry.countOn(instance) + (this.#beingWritten.get(instance) ?? 0);
-  }
-
   #join(session: Session, at: NonNullable<Session["place"]>, connection: HeldConnection, endsWith: boolean): Hold {
-    const address = this.#instances.get(at.instance);
+    const address = this.#inForce.instance(at.instance);
     if (!address) throw new HoldoverError("NO_INSTANCE", { service: session.service });
-    const fence = this.#registry.attach(session);
-    const part = this.#parts.join(session, at.instance, connection);
+    const { clock } = this.#options;
+    const lingerMs = this.#inForce.release(session.service, at.release)?.lingerMs ?? session.lingerMs;
+    const fence = this.#registry.attach(session, lingerMs, clock.now());
+    const part = this.#parts.join(session, at.instance, connection, { fence, lingerMs, endsWith });
     this.#options.changed();
     return {
       release: at.release,
@@ -303,17 +248,24 @@ export class Sessions implements SessionHolder {
       host: address.host,
       port: address.port,
       fence,
-      done: () => {
-        if (this.#parts.leave(part)) this.#left(session, fence, endsWith);
+      lasts: () => {
+        if (part.lastsSinceMs !== null) return;
+        part.lastsSinceMs = clock.now();
+        this.#ages.add(part);
       },
+      done: () => this.#leave(part),
     };
   }
 
-  #left(session: Session, fence: number, endsWith: boolean): void {
-    this.#registry.detach(session, fence, this.#options.clock.now());
-    const linger = this.#services.get(session.service)?.lingerMs;
-    if (session.state.name === "lingering" && session.place && (endsWith || linger === 0)) {
-      this.#end(session, "hangup");
+  #leave(part: Part): void {
+    const told = part.state === "told";
+    if (!this.#parts.leave(part)) return;
+    this.#ages.delete(part);
+    const { session, promise } = part;
+    this.#registry.detach(session, promise.fence, promise.lingerMs, this.#options.clock.now());
+    if (session.state.name === "lingering" && session.place && (promise.endsWith || session.lingerMs === 0)) {
+      // Told to end and not ended with its session: it was too old, and there is nothing that waits for it.
+      this.#end(session, told ? "moved" : "hangup");
       // What fails is saved again with the next tick, which tells of it.
       this.#ends.save().catch(() => {});
     }
@@ -348,7 +300,9 @@ export class Sessions implements SessionHolder {
   #tick(): void {
     const now = this.#options.clock.now();
     this.#endLingeredOut(now);
-    for (const service of this.#services.values()) this.#closeSome(service, now);
+    if (this.#wedged.look(this.#inForce.services(), this.#registry, this.#parts, now)) this.#options.changed();
+    this.#ages.look(now);
+    for (const service of this.#inForce.services()) this.#closeSome(service, now);
     if (this.#ends.size > 0) {
       this.#ends.save().then(this.#options.changed, (thrown: unknown) => {
         const problem = asHoldoverError(thrown).message;
@@ -359,70 +313,50 @@ export class Sessions implements SessionHolder {
   }
 
   #endLingeredOut(now: number): void {
-    // Before there is any table nobody knows how long sessions linger; pins are read back before one comes.
-    if (this.#table.number === 0) return;
     for (const name of this.#registry.services()) {
-      const lingerMs = this.#services.get(name)?.lingerMs ?? 0;
-      for (const session of this.#registry.lingeredOut(name, lingerMs, now)) {
+      for (const session of this.#registry.lingeredOut(name, now)) {
         if (this.#ends.size >= ENDS_A_TICK) return;
         // Somebody came back in time and waits for its new place.
-        if (this.#placing.has(idOf(name, session.key))) continue;
+        if (this.#placing.has(name, session.key)) continue;
         this.#end(session, session.place ? "expired" : "lost");
       }
     }
   }
 
-  /** Ends sessions of releases that are being left, as fast as the disconnect cap allows. */
+  /** Closes on purpose what is to be closed of a service, as fast as the disconnect cap allows. */
   #closeSome(service: RoutedService, now: number): void {
-    const leaving = this.#leaving(service);
-    if (leaving === null && this.#closings.waiting(service.name) === 0) return;
-    this.#closings.run(service, this.#parts.liveOf(service.name), now, () => {
-      const next = this.#ends.size < ENDS_A_TICK ? leaving?.next() : undefined;
-      if (!next || next.done) return null;
-      const { session, how } = next.value;
-      this.#end(session, how);
-      return this.#parts.of(session).map((part) => () => this.#parts.tell(part, how));
-    });
+    const closings = this.#closingsOf(service, now);
+    this.#closings.run(service, this.#parts.liveOf(service.name), now, () =>
+      this.#ends.size < ENDS_A_TICK ? (closings.next().value ?? null) : null,
+    );
   }
 
-  #leaving(service: RoutedService): Generator<{ session: Session; how: "moved" | "cut" }> | null {
-    const registry = this.#registry;
-    const closing = this.#closing;
-    if (closing !== "cut" && service.releases.every((release) => release.ending === null)) return null;
-    return (function* () {
-      for (const release of service.releases) {
-        const how = closing === "cut" ? "cut" : release.ending;
+  /** The connections of one session after another: of what is being left, of what is wedged, and those that are too old. */
+  *#closingsOf(service: RoutedService, now: number): Generator<Closing[], undefined> {
+    for (const release of service.releases) {
+      for (const instance of release.instances) {
+        const how = this.#closing === "cut" ? "cut" : (release.ending ?? instance.ending);
         if (how === null) continue;
-        for (const instance of release.instances)
-          for (const session of registry.on(instance.id)) yield { session, how };
+        for (const session of this.#registry.on(instance.id)) yield this.#endOnPurpose(session, how);
       }
-    })();
+    }
+    for (const session of this.#wedged.toCut(service, this.#parts)) yield this.#endOnPurpose(session, "cut");
+    for (const part of this.#ages.ready(service.name, now)) yield [() => this.#closeAged(part)];
   }
-}
 
-function liveSession(session: Session): LiveSession {
-  const { service, key, openedAtMs, connections, place: at, lastPlace, state } = session;
-  return {
-    service,
-    key,
-    release: lastPlace.release,
-    instance: at?.instance ?? null,
-    fence: lastPlace.fence,
-    state: state.name === "open" ? "open" : "lingering",
-    openedAtMs,
-    lingeringSinceMs: state.name === "lingering" ? state.sinceMs : null,
-    connections,
-  };
-}
+  #endOnPurpose(session: Session, how: "moved" | "cut"): Closing[] {
+    this.#end(session, how);
+    return Array.from(this.#parts.of(session), (part) => () => this.#parts.tell(part, how));
+  }
 
-function bump(counts: Map<string, number>, of: string, by: 1 | -1): void {
-  const count = (counts.get(of) ?? 0) + by;
-  if (count === 0) counts.delete(of);
-  else counts.set(of, count);
-}
-
-function sum(counts: Map<string, number>): number {
-  let total = 0;
-  for (const count of counts.values()) total += count;
-  return total;
+  /** Its session stays where it is and waits for it, but for one that is this connection. */
+  #closeAged(part: Part): boolean {
+    this.#ages.delete(part);
+    const { session, promise } = part;
+    // Of a session that has ended it waits for its turn already.
+    if (part.state !== "held" || session.state.name === "ended") return false;
+    if (!promise.endsWith) return this.#parts.tell(part, "aged");
+    this.#end(session, "moved");
+    return this.#parts.tell(part, "moved");
+  }
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
-import type { EndHow } from "./exchange.ts";
+import type { EndHow } from "./hold.ts";
 import { softClose } from "./soft-close.ts";
 import type { Waits } from "./waits.ts";
 import { closeFrame, FrameTracker, type CloseCode } from "./websocket-frames.ts";
@@ -46,7 +46,7 @@ export function openTunnel(ends: Ends, webSocket: boolean, waits: Waits, over: (
 }
 
 /**
- * A protocol that we know nothing of has no farewell. On a move it gets `closeMs` to end by itself, then a FIN each way;
+ * A protocol that we know nothing of has no farewell. On a move, and of age, it gets `closeMs` to end by itself, then a FIN each way;
  * on a cut the FINs at once.
  */
 function plainTunnel({ client, instance, fromClient, fromInstance }: Ends, waits: Waits): (how: EndHow) => void {
@@ -65,7 +65,7 @@ function plainTunnel({ client, instance, fromClient, fromInstance }: Ends, waits
   };
   return (how) => {
     if (how === "lost") instance.destroy();
-    if (how === "moved") timer = setTimeout(finish, waits.closeMs).unref();
+    if (how === "moved" || how === "aged") timer = setTimeout(finish, waits.closeMs).unref();
     else finish();
   };
 }
@@ -80,6 +80,7 @@ const FAREWELL: Record<EndHow, Farewell> = {
   moved: { code: 1012, reason: "session moved, connect again" },
   cut: { code: 1001, reason: "session cut" },
   lost: { code: 1012, reason: "instance lost, connect again" },
+  aged: { code: 1012, reason: "connection too old, connect again" },
 };
 
 /**

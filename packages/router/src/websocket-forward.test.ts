@@ -267,6 +267,7 @@ describe("a tunnel", () => {
 describe("a WebSocket whose session is ended", () => {
   test.for([
     ["moved", 1012],
+    ["aged", 1012],
     ["cut", 1001],
   ] as const)("is closed with a handshake on both sides: %s, code %i", async ([how, code]) => {
     const { promise, resolve } = Promise.withResolvers<WebSocket>();
@@ -279,6 +280,7 @@ describe("a WebSocket whose session is ended", () => {
     const client = clientOf("/?s=a");
     client.on("error", (error) => errors.push(error));
     await once(client, "open");
+    expect(at.holder.open.map(({ lasts }) => lasts)).toEqual([true]);
     const instance = await promise;
     const both = Promise.all([closing(client), closing(instance)]);
     at.holder.end(how);

@@ -3,15 +3,8 @@ import { connect, type Socket } from "node:net";
 import { asHoldoverError, type HoldoverError } from "@holdover/core";
 import { answerOnSocket } from "./answer.ts";
 import { endToEndFields, tokensOf, valuesOf } from "./end-to-end-fields.ts";
-import {
-  endedMeanwhile,
-  HOLD_ATTEMPTS,
-  instanceFailed,
-  type EndHow,
-  type Exchange,
-  type Forwarding,
-} from "./exchange.ts";
-import type { HeldConnection, Hold } from "./hold.ts";
+import { bytesOn, endedMeanwhile, HOLD_ATTEMPTS, instanceFailed, type Exchange, type Forwarding } from "./exchange.ts";
+import type { EndHow, HeldConnection, Hold } from "./hold.ts";
 import { boundConnecting } from "./http-forward.ts";
 import { instanceFields, type RoutedRequest } from "./instance-request.ts";
 import { ANSWER_HEAD_BYTES, framingProblem, passAnswer, passInterim, type PassedAnswer } from "./pass-answer.ts";
@@ -75,7 +68,7 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
     socket.off("end", onEarlyEnd);
   };
 
-  const held = { end };
+  const held = { end, bytes: bytesOn(socket) };
   const destroy = (): void => {
     socket.destroy();
   };
@@ -163,6 +156,7 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
     const webSocket = tokensOf(answer.rawHeaders, "upgrade").includes("websocket");
     const ends = { client: socket, instance, fromClient: Buffer.concat(early), fromInstance };
     state = { name: "tunnelling" };
+    hold.lasts();
     const tunnel = openTunnel(ends, webSocket, waits, tunnelOver(hold, over));
     // From here on nothing refers to this function's scope: both heads would be kept for as long as the tunnel lasts.
     held.end = tunnel.end;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import type { LiveSession, PinStore, RoutedService, RoutingTable } from "@holdover/core";
+import type { EndedSession, LiveSession, PinStore, RoutedRelease, RoutedService, RoutingTable } from "@holdover/core";
 import * as fc from "fast-check";
 import { ManualClock, settled } from "@holdover/testkit/manual-clock";
 import { MemoryPinStore } from "@holdover/testkit/memory-pin-store";
-import type { Hold } from "../src/hold.ts";
+import type { EndHow, Hold } from "../src/hold.ts";
 import { Sessions } from "../src/sessions.ts";
 
 /**
@@ -13,20 +13,30 @@ import { Sessions } from "../src/sessions.ts";
 
 const RELEASES = ["v1", "v2", "v3"];
 const KEYS = ["a", "b", "c"];
-const LINGER_MS = 1000;
+const AGE = { maxMs: 300, graceMs: 0 };
 const CAPACITY = 2;
 
 interface Client {
   readonly key: string | null;
   /** Leaves only when a step says so, although it was told to end. */
   readonly stubborn: boolean;
+  /** Since when its session exists, and how long that is to wait for it; null: it has none yet. */
+  promised: { readonly openedAtMs: number; readonly lingerMs: number } | null;
   hold: Hold | null;
   state: "waiting" | "held" | "told" | "left" | "refused";
 }
 
 const admission = fc.constantFrom("new" as const, "new" as const, "existing" as const, "none" as const);
 export const step = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant("connect" as const), key: fc.nat(3), stubborn: fc.boolean() }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant("connect" as const),
+      key: fc.nat(3),
+      stubborn: fc.boolean(),
+      lasts: fc.boolean(),
+    }),
+  },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("leave" as const), which: fc.nat(20) }) },
   { weight: 8, arbitrary: fc.record({ do: fc.constant("store" as const), times: fc.integer({ min: 1, max: 4 }) }) },
   {
@@ -36,11 +46,16 @@ export const step = fc.oneof(
       admissions: fc.tuple(admission, admission, admission),
       ending: fc.constantFrom(null, null, null, 0, 1, 2),
       percent: fc.constantFrom(0, 50, 100),
+      lingerMs: fc.constantFrom(300, 1000, 3000),
+      /** Which of its instances each release gets replaced, and how what is on them is ended. */
+      leaving: fc.constantFrom(null, null, 0, 1),
+      leavingEnds: fc.constantFrom(null, "moved" as const, "cut" as const),
+      aging: fc.constantFrom(true, true, true, false),
     }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("lose" as const), which: fc.nat(20) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("release" as const), which: fc.nat(20) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("time" as const), ms: fc.constantFrom(100, 500, 1200) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("time" as const), ms: fc.constantFrom(100, 500, 1200) }) },
   {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant("refuse" as const), writes: fc.constantFrom(true, false, false) }),
@@ -48,6 +63,17 @@ export const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("crash" as const) }) },
 );
 type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
+type TableStep = Omit<Extract<Step, { do: "table" }>, "do">;
+
+export const FIRST_TABLE: TableStep = {
+  admissions: ["new", "existing", "existing"],
+  ending: null,
+  percent: 100,
+  lingerMs: 1000,
+  leaving: null,
+  leavingEnds: null,
+  aging: true,
+};
 
 export class World {
   readonly #scheduler: fc.Scheduler;
@@ -59,6 +85,7 @@ export class World {
   clients: Client[] = [];
   #cached: RoutingTable | undefined;
   #number = 0;
+  #keys = 0;
   #incarnation = 0;
   #refuses = false;
   /** Instances that run, by release; one that died or was given up is replaced under another name. */
@@ -70,7 +97,9 @@ export class World {
   /** The release of every pin that the store gave, by its fence, by key. */
   readonly #given = new Map<string, Map<number, string>>();
   /** What has to have been seen for the test to say anything. */
-  readonly seen = { placed: 0, anew: 0, shared: 0 };
+  readonly seen = { placed: 0, anew: 0, shared: 0, aged: 0, kept: 0 };
+  /** Until when somebody who has left was promised the place of a session, by key and when the session began. */
+  readonly #promised = new Map<string, number>();
 
   constructor(scheduler: fc.Scheduler) {
     this.#scheduler = scheduler;
@@ -83,6 +112,8 @@ export class World {
       tableCache: { save: (table) => void (this.#cached = table), load: () => this.#cached },
       clock: this.clock,
       limit: 1000,
+      newKey: () => `~${(this.#keys += 1)}`,
+      random: () => 0.5,
       changed: () => {},
       log: () => {},
     });
@@ -118,7 +149,7 @@ export class World {
           return pin;
         }),
       end: (...told) =>
-        later(`end ${told[0].map(({ key }) => key).join()}`, async () => {
+        later(`end ${this.#ending(told[0])}`, async () => {
           const ended = await store.end(...told);
           for (const { key } of ended) this.#given.delete(key);
           return ended;
@@ -131,24 +162,36 @@ export class World {
     };
   }
 
-  table(
-    admissions: readonly RoutingTable["services"][0]["releases"][0]["admission"][],
-    ending: number | null,
-    percent: number,
-  ): void {
+  /** Nobody waits in vain: what is over has not been promised to anybody any more. Returns the keys. */
+  #ending(sessions: readonly EndedSession[]): string {
+    for (const { key, openedAtMs, reason } of sessions) {
+      if (reason !== "expired" && reason !== "lost") continue;
+      const untilMs = this.#promised.get(`${key} ${openedAtMs}`) ?? 0;
+      if (untilMs > this.clock.now()) this.#failure ??= new Error(`${key} ended before what was promised`);
+      if (untilMs > 0) this.seen.kept += 1;
+    }
+    return sessions.map(({ key }) => key).join();
+  }
+
+  table({ admissions, ending, percent, lingerMs, leaving, leavingEnds, aging }: TableStep): void {
     this.#number += 1;
     const service: RoutedService = {
       ...rooms,
+      connectionAge: aging ? AGE : null,
       releases: RELEASES.map((id, at) => ({
         id,
         admission: admissions[at] ?? "none",
         percent: at === 0 ? percent : 100,
         ending: ending === at ? "moved" : null,
-        instances: (this.#alive.get(id) ?? []).map((one) => ({
+        lingerMs,
+        wedged: null,
+        instances: (this.#alive.get(id) ?? []).map((one, which) => ({
           id: one,
           host: "127.0.0.1",
           port: 1,
           capacity: CAPACITY,
+          admission: leaving === which ? "existing" : "new",
+          ending: leaving === which ? leavingEnds : null,
         })),
       })),
     };
@@ -164,7 +207,7 @@ export class World {
     const held = this.clients.filter(({ state }) => state === "held");
     switch (one.do) {
       case "connect":
-        void this.#connect(KEYS[one.key] ?? null, one.stubborn);
+        void this.#connect(KEYS[one.key] ?? null, one.stubborn, one.lasts);
         break;
       case "leave":
         this.#leave(
@@ -178,12 +221,14 @@ export class World {
         for (let n = 0; n < one.times && this.#scheduler.count() > 0; n++) await this.#scheduler.waitOne();
         break;
       case "table":
-        this.table(one.admissions, one.ending, one.percent);
+        this.table(one);
         break;
       case "lose": {
         const instance = pick([...this.#alive.values()].flat(), one.which);
         if (instance === undefined) break;
         this.#replace(instance);
+        // What its clients were promised counts from now, whenever they hear of it.
+        for (const client of this.clients) if (client.hold?.instance === instance) this.#leftWith(client);
         void this.sessions.lose(instance);
         break;
       }
@@ -199,12 +244,14 @@ export class World {
       case "crash":
         this.sessions.close();
         this.clients = [];
+        // Those that are read back linger as the table has it.
+        this.#promised.clear();
         await this.start();
     }
     await settled();
     await this.check();
     if (one.do === "crash") return;
-    // Nobody who stayed was ended, but by the death of the instance or since its release is being ended.
+    // Nobody who stayed was ended, but by the death of the instance or since that, or its release, is being ended.
     for (const session of open) {
       const stayed = held.filter(
         ({ key, hold, state }) => state === "held" && key === session.key && hold?.fence === session.fence,
@@ -215,24 +262,34 @@ export class World {
   }
 
   #stands({ instance, release }: LiveSession): boolean {
-    const there = this.sessions.table().services[0]?.releases.find(({ id }) => id === release);
-    return [...this.#alive.values()].flat().includes(instance ?? "") && there?.ending === null;
+    const there = this.#routed(release);
+    if (there?.ending !== null || there.instances.some(({ id, ending }) => id === instance && ending !== null))
+      return false;
+    return [...this.#alive.values()].flat().includes(instance ?? "");
   }
 
-  async #connect(key: string | null, stubborn: boolean): Promise<void> {
-    const client: Client = { key, stubborn, hold: null, state: "waiting" };
+  #routed(release: string): RoutedRelease | undefined {
+    return this.sessions.table().services[0]?.releases.find(({ id }) => id === release);
+  }
+
+  async #connect(key: string | null, stubborn: boolean, lasts: boolean): Promise<void> {
+    const client: Client = { key, stubborn, promised: null, hold: null, state: "waiting" };
     this.clients.push(client);
     const { sessions } = this;
     let ended = false;
     const connection = {
-      end: () => {
+      end: (how: EndHow) => {
         ended = true;
         // Told before it heard of its place: as the front does, it gives that back and takes another.
         if (client.state === "waiting") return;
         if (client.state !== "held") this.#failure ??= new Error(`told to end while it was ${client.state}`);
         client.state = "told";
+        if (how === "aged") this.seen.aged += 1;
+        // With its session nothing is promised any more.
+        if (how !== "aged") client.promised = null;
         if (!stubborn) this.#leave(client);
       },
+      bytes: () => 0,
     };
     try {
       for (;;) {
@@ -247,6 +304,7 @@ export class World {
         }
         client.hold = hold;
         client.state = "held";
+        if (lasts) hold.lasts();
         await this.#answered(client, hold);
         return;
       }
@@ -257,17 +315,22 @@ export class World {
   }
 
   /** Rules 1, 2, 4 and 9 at the moment in which somebody is given a place. */
-  async #answered({ key }: Client, hold: Hold): Promise<void> {
+  async #answered(client: Client, hold: Hold): Promise<void> {
+    const { key } = client;
     const live = this.sessions.list({ limit: 1000 }).find(({ fence }) => fence === hold.fence);
     assert.partialDeepStrictEqual(live, { instance: hold.instance, release: hold.release, state: "open" });
     assert.ok([...this.#alive.values()].flat().includes(hold.instance), "its instance is alive");
     assert.ok(!this.#givenUp.has(hold.instance), "given up");
     const name = live?.key ?? "";
+    const lingerMs = this.#routed(hold.release)?.lingerMs ?? 0;
+    if (key !== null) client.promised = { openedAtMs: live?.openedAtMs ?? 0, lingerMs };
     if (key !== null) assert.equal(name, key);
     const before = this.#fences.get(name) ?? 0;
     assert.ok(hold.fence >= before, "a fence went back");
     if (hold.fence > before) {
-      const release = this.sessions.table().services[0]?.releases.find(({ id }) => id === hold.release);
+      const release = this.#routed(hold.release);
+      const instance = release?.instances.find(({ id }) => id === hold.instance);
+      assert.equal(instance?.admission, "new", `${name} is placed on an instance that is replaced`);
       const earlier = [...(this.#given.get(name) ?? [])].filter(([fence]) => fence < hold.fence);
       const cameBack = release?.ending === null && earlier.some(([, id]) => id === hold.release);
       const takesNew = release?.admission === "new" && release.percent > 0;
@@ -288,8 +351,17 @@ export class World {
   #leave(client: Client | undefined): void {
     if (!client) return;
     client.state = "left";
+    this.#leftWith(client);
     client.hold?.done();
     client.hold?.done();
+  }
+
+  #leftWith(client: Client): void {
+    const { key, promised } = client;
+    if (!promised) return;
+    const of = `${key} ${promised.openedAtMs}`;
+    this.#promised.set(of, Math.max(this.#promised.get(of) ?? 0, this.clock.now() + promised.lingerMs));
+    client.promised = null;
   }
 
   #release(instance: string | undefined): void {
@@ -369,8 +441,10 @@ const rooms: RoutedService = {
   hosts: [],
   path: "/",
   key: [{ query: "room" }],
-  lingerMs: LINGER_MS,
+  label: null,
   disconnects: { atOnce: 0.5, periodMs: 300 },
+  lingerMs: 3000,
+  connectionAge: null,
   releases: [],
 };
 

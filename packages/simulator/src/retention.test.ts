@@ -68,6 +68,19 @@ describe("a trace small enough to follow by hand", () => {
     ]);
   });
 
+  test("a floor keeps a release warm after its last session, whatever the policy, and is nothing that a clairvoyant could save", () => {
+    for (const policy of [
+      { ...DEFAULT_WINDOW, floor: 30_000 },
+      { policy: "until-empty", floor: 30_000 },
+    ] as const) {
+      expect(windows(policy)).toEqual([
+        [30_000, 0],
+        [700_000, 0],
+      ]);
+      expect(only(run, policy).releases.map(({ clairvoyantMs }) => clairvoyantMs)[0]).toBe(30_000);
+    }
+  });
+
   test("releases alive at once and instance-hours count the current one and those retained", () => {
     const outcome = only(run, { policy: "until-empty", floor: 0 });
     expect(outcome.releasesMost).toBe(2);
@@ -81,16 +94,20 @@ describe("a trace small enough to follow by hand", () => {
 });
 
 describe("what means nothing is refused", () => {
-  const sessions = columns([[0, 10]]);
+  const sessions = columns([
+    [0, 10],
+    [20_000, 1],
+  ]);
   test.each<[Partial<RetentionRun>, string]>([
     [{ every: 0 }, "a deploy every 0 ms is none"],
     [{ every: Number.NaN }, "a deploy every NaN ms is none"],
     [{ first: -1 }, "a first deploy at -1 ms is none"],
     [{ disruptionBudget: 2 }, "a disruption budget of 2 is no share"],
     [{ fold: 0 }, "a fold of 0 ms is no period"],
+    [{ every: 1000, first: 0 }, "a deploy every 1s of 5h 33m is 20001 deploys"],
     [{ policies: [budgetOf(-1)] }, "retention: a disruption budget of -1 is no share"],
   ])("%j", (given, problem) => {
-    const run = { sessions, every: 1000, policies: [DEFAULT_WINDOW], seed: 1, ...given };
+    const run = { sessions, every: 10_000, policies: [DEFAULT_WINDOW], seed: 1, ...given };
     expect(() => simulateRetention(run)).toThrow(problem);
     expect(() => simulateRetention(run)).toThrow(HoldoverError);
   });
@@ -106,6 +123,27 @@ test("the same seed gives the same answer, another one other trials", () => {
   expect(run(1)[0]?.releases.map(({ windowMs }) => windowMs)).toEqual(
     run(2)[0]?.releases.map(({ windowMs }) => windowMs),
   );
+});
+
+test("a policy does the same alone as beside others, whose forecasts it may share", () => {
+  const sessions = traceOf({ ...SHAPES.lognormal, sessions: 3000, days: 3 }, 7);
+  const policies = [DEFAULT_WINDOW, budgetOf(0, 2 * HOUR), { policy: "until-empty", floor: 0 }] as const;
+  const run = (policies: readonly WindowPolicy[]) =>
+    simulateRetention({ sessions, every: 2 * HOUR, policies, seed: 1 });
+  expect(run(policies)).toEqual(policies.flatMap((policy) => run([policy])));
+});
+
+test("says how far it is, never backwards", () => {
+  const told: number[] = [];
+  const sessions = columns([
+    [0, 10],
+    [1000, 1],
+  ]);
+  const onProgress = (done: number) => told.push(done);
+  simulateRetention({ sessions, every: 100_000, policies: [DEFAULT_WINDOW], seed: 1, onProgress });
+  expect(told.length).toBeGreaterThan(10);
+  expect(told).toEqual(told.toSorted((a, b) => a - b));
+  expect(told.at(-1)).toBe(1);
 });
 
 test("the forecast knows nothing of the future: what comes later changes no earlier forecast", () => {

@@ -7,11 +7,14 @@ import {
   emptyForecastRecord,
   type ForecastRecord,
   forecastRetirement,
+  formatDuration,
   HoldoverError,
   LENGTHS_WINDOW,
   type LengthsWindow,
   quantileWindow,
   remember,
+  type RetirementForecast,
+  type SessionLengths,
   settle,
   type TrialQuestion,
   type WindowPolicy,
@@ -36,12 +39,16 @@ export interface RetentionRun {
   /** Where the trial forecasts fall between deploys. The same seed gives the same answer to the last digit. */
   readonly seed: number;
   readonly lengths?: LengthsWindow;
+  /** Told again and again how much of it is done, as a share of 1. */
+  readonly onProgress?: (done: number) => void;
 }
 
 /** Trial forecasts between two deploys, from which the forecast learns. */
 const TRIALS = 8;
 /** A run that deploys very often tries less between deploys, whose own forecasts then do. */
 const MOST_MOMENTS = 4000;
+/** A deploy takes a millisecond or two, so this many end within a minute. */
+const MOST_DEPLOYS = 10_000;
 /** How often control looks at what is left, ms: a release lives so much longer than it has to, at most. */
 const LOOK_EVERY_MS = 1000;
 /** The fractional part of the golden ratio: multiples of it fall evenly into every period, so no minute is left untried. */
@@ -63,15 +70,19 @@ export function simulateRetention(run: RetentionRun): PolicyOutcome[] {
   const plays = run.policies.map((policy) => playOf(policy, run.disruptionBudget ?? 0));
   let deployedMs = Number.NEGATIVE_INFINITY;
   for (const { atMs, deploy } of momentsOf(run, lastMs)) {
+    run.onProgress?.(lastMs > 0 ? atMs / lastMs : 1);
     history.moveTo(atMs);
     const openedFromMs = deploy ? deployedMs : atMs - run.every;
     const live = history.liveSince(openedFromMs);
     const ages = Float64Array.from(live, (row) => atMs - (trace.startMs[row] ?? 0));
     const left = Float64Array.from(live, (row) => (endMs[row] ?? 0) - atMs).sort();
     const lengths = history.lengths();
+    const foresee = foresight(ages, lengths);
     for (const play of plays) {
       follow(play, atMs, lengths);
-      if (live.length > 0) ask(play, { atMs, openedFromMs, live: live.length, deploy }, ages, left, lengths);
+      if (live.length > 0) {
+        ask(play, { atMs, release: `${openedFromMs}`, live: live.length, deploy }, foresee, left, lengths);
+      }
     }
     if (deploy) deployedMs = atMs;
   }
@@ -97,6 +108,12 @@ function check(run: RetentionRun): void {
 function momentsOf(run: RetentionRun, lastMs: number): { readonly atMs: number; readonly deploy: boolean }[] {
   const first = run.first ?? run.every;
   const deploys = lastMs < first ? 0 : Math.floor((lastMs - first) / run.every) + 1;
+  if (deploys > MOST_DEPLOYS) {
+    throw new HoldoverError("USAGE_INVALID", {
+      problem: `a deploy every ${formatDuration(run.every)} of ${formatDuration(lastMs)} is ${deploys} deploys`,
+      remedy: `Deploy less often: at most ${MOST_DEPLOYS} are simulated.`,
+    });
+  }
   const trials = Math.max(0, Math.min(TRIALS, Math.floor(MOST_MOMENTS / Math.max(1, deploys)) - 1));
   const step = run.every / Math.max(1, trials);
   const moments: { atMs: number; deploy: boolean }[] = [];
@@ -126,7 +143,7 @@ function playOf(policy: WindowPolicy, budget: number): Play {
   return { policy, budget: own, outcomes: [], record: emptyForecastRecord(), retiresAtMs: new Map(), following: [] };
 }
 
-function follow(play: Play, nowMs: number, lengths: ReturnType<ReturnType<typeof historyOf>["lengths"]>): void {
+function follow(play: Play, nowMs: number, lengths: SessionLengths): void {
   const { policy } = play;
   if (policy.policy === "quantile") {
     const { windowMs } = quantileWindow(policy, lengths);
@@ -148,18 +165,18 @@ function follow(play: Play, nowMs: number, lengths: ReturnType<ReturnType<typeof
 function ask(
   play: Play,
   question: Omit<TrialQuestion, "allowed"> & { readonly deploy: boolean },
-  ages: Float64Array,
+  foresee: Foresight,
   left: Float64Array,
-  lengths: ReturnType<ReturnType<typeof historyOf>["lengths"]>,
+  lengths: SessionLengths,
 ): void {
   const { policy } = play;
   const sessions = left.length;
   const budgeted = allowedCuts(play.budget, sessions);
-  const limitMs =
-    policy.policy === "budget" ? policy.ceiling : policy.policy === "until-empty" ? NO_CEILING_MS : DEFAULT_CEILING_MS;
-  const clairvoyantMs = Math.min(limitMs, left[sessions - budgeted - 1] ?? 0);
+  const limitMs = hardStopMs(policy);
+  // Kept warm for a rollback, whoever knows what.
+  const clairvoyantMs = Math.max(policy.floor, Math.min(limitMs, left[sessions - budgeted - 1] ?? 0));
   const outcome = (windowMs: number, forecast?: ReleaseOutcome["forecast"]) => {
-    const usedMs = Math.min(windowMs, looked(left[sessions - 1] ?? 0));
+    const usedMs = Math.max(policy.floor, Math.min(windowMs, looked(left[sessions - 1] ?? 0)));
     const cut = sessions - countLeft(left, usedMs);
     const ceiling = "ceiling" in policy && usedMs >= policy.ceiling;
     play.outcomes.push({
@@ -183,8 +200,8 @@ function ask(
   const retiredMs = left[sessions - allowed - 1] ?? 0;
   const asked = { ...question, allowed };
   let forecast: ReleaseOutcome["forecast"];
-  if (lengths.kind === "estimated" && retiredMs > 0) {
-    const model = forecastRetirement({ live: binAges(ages), allowed, lengths: lengths.lengths, horizonMs: limitMs });
+  const model = retiredMs > 0 ? foresee(allowed, limitMs) : undefined;
+  if (model) {
     if (question.deploy) {
       forecast = { ...calibrate(play.record, model, asked, limitMs), model, actualMs: Math.min(retiredMs, limitMs) };
     }
@@ -192,6 +209,41 @@ function ask(
     play.retiresAtMs.set(question.atMs, question.atMs + retiredMs);
   }
   if (question.deploy) outcome(Math.min(limitMs, looked(retiredMs)), forecast);
+}
+
+/** The forecast of a moment; undefined without an estimate of lengths. */
+type Foresight = (allowed: number, horizonMs: number) => RetirementForecast | undefined;
+
+/** What several policies ask of one moment is worked out once. */
+function foresight(ages: Float64Array, lengths: SessionLengths): Foresight {
+  if (lengths.kind === "unknown") return () => undefined;
+  const groups = [{ live: binAges(ages), lengths: lengths.lengths }];
+  const made: { readonly allowed: number; readonly horizonMs: number; readonly model: RetirementForecast }[] = [];
+  return (allowed, horizonMs) => {
+    const known = made.find(
+      (one) =>
+        one.allowed === allowed &&
+        // The search goes four times as far as its answer: a horizon past that has no part in it.
+        (one.horizonMs === horizonMs || 4 * one.model.highMs <= Math.min(one.horizonMs, horizonMs)),
+    );
+    if (known) return known.model;
+    const model = forecastRetirement({ groups, allowed, horizonMs });
+    made.push({ allowed, horizonMs, model });
+    return model;
+  };
+}
+
+/** What no window of a policy passes, nor that of a clairvoyant beside it. */
+function hardStopMs(policy: WindowPolicy): number {
+  switch (policy.policy) {
+    case "budget":
+    case "quantile":
+      return policy.ceiling;
+    case "fixed":
+      return Math.max(policy.window, DEFAULT_CEILING_MS);
+    case "until-empty":
+      return NO_CEILING_MS;
+  }
 }
 
 /** When control notices what happened after `ms`. */

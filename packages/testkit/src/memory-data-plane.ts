@@ -1,9 +1,11 @@
 import {
   HoldoverError,
+  type AgesQuery,
   type DataPlane,
   type LiveSession,
   type Released,
   type RoutingTable,
+  type SessionAges,
   type SessionCount,
   type SessionEvent,
   type Traffic,
@@ -16,6 +18,7 @@ export class MemoryDataPlane implements DataPlane {
   /** Every table that came into force, oldest first. */
   readonly tables: RoutingTable[] = [];
   readonly #sessions = new Map<string, SessionCount>();
+  readonly #ages = new Map<string, SessionAges>();
   readonly #listeners = new Set<() => void>();
   readonly #eventListeners = new Set<EventListener>();
   #number = 0;
@@ -39,8 +42,13 @@ export class MemoryDataPlane implements DataPlane {
 
   setSessions(instance: string, open: number): void {
     if (open === 0) this.#sessions.delete(instance);
-    else this.#sessions.set(instance, { open, lingering: 0, connections: open });
+    else this.#sessions.set(instance, { open, lingering: 0, connections: open, wedged: 0 });
     this.#changed();
+  }
+
+  /** What `ages` answers for a service, however it is asked; before that it knows of no session. */
+  setAges(service: string, ages: SessionAges): void {
+    this.#ages.set(service, ages);
   }
 
   setClosing(): void {
@@ -70,6 +78,11 @@ export class MemoryDataPlane implements DataPlane {
   async sessions(): Promise<LiveSession[]> {
     this.#mustBeLinked();
     return [];
+  }
+
+  async ages({ service }: AgesQuery): Promise<SessionAges> {
+    this.#mustBeLinked();
+    return this.#ages.get(service) ?? { atMs: 0, groups: [] };
   }
 
   counts(): ReadonlyMap<string, SessionCount> | null {

@@ -56,6 +56,8 @@ async function sessions(cli: Cli, service: string | undefined, options: Sessions
 
 function liveLines(cli: Cli, sessions: readonly LiveSessionView[]): string[] {
   const nowMs = cli.terminal.now();
+  const labelled = sessions.some(({ label }) => label !== null);
+  const wedged = sessions.some(({ wedgedSinceMs }) => wedgedSinceMs !== null);
   const rows = sessions.map((session) => [
     session.service,
     session.key,
@@ -65,6 +67,8 @@ function liveLines(cli: Cli, sessions: readonly LiveSessionView[]): string[] {
     String(session.connections),
     age(nowMs - session.openedAtMs),
     String(session.fence),
+    ...(labelled ? [session.label ?? ""] : []),
+    ...(wedged ? [session.wedgedSinceMs === null ? "" : age(nowMs - session.wedgedSinceMs)] : []),
   ]);
   const columns = [
     { title: "SERVICE", shrinks: true },
@@ -75,12 +79,15 @@ function liveLines(cli: Cli, sessions: readonly LiveSessionView[]): string[] {
     { title: "CONN", align: "right" as const },
     { title: "AGE" },
     { title: "FENCE", align: "right" as const },
+    ...(labelled ? [{ title: "LABEL", shrinks: true }] : []),
+    ...(wedged ? [{ title: "WEDGED" }] : []),
   ];
   return table(columns, rows, cli.paint, cli.width);
 }
 
 function endedLines(cli: Cli, sessions: readonly EndedSessionView[]): string[] {
   const nowMs = cli.terminal.now();
+  const labelled = sessions.some(({ label }) => label !== null);
   const rows = sessions.map((session) => [
     session.service,
     session.key,
@@ -89,6 +96,7 @@ function endedLines(cli: Cli, sessions: readonly EndedSessionView[]): string[] {
     session.reason,
     age(session.endedAtMs - session.openedAtMs),
     moment(session.endedAtMs, nowMs),
+    ...(labelled ? [session.label ?? ""] : []),
   ]);
   const columns = [
     { title: "SERVICE", shrinks: true },
@@ -98,6 +106,7 @@ function endedLines(cli: Cli, sessions: readonly EndedSessionView[]): string[] {
     { title: "REASON" },
     { title: "LENGTH" },
     { title: "ENDED" },
+    ...(labelled ? [{ title: "LABEL", shrinks: true }] : []),
   ];
   return table(columns, rows, cli.paint, cli.width);
 }

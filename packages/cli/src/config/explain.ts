@@ -24,7 +24,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   session: "{ linger: 60s }",
   key: "[{ path: /rooms/:room }]",
   health: "{ path: /health }",
-  retention: "{ policy: until-empty }",
+  retention: "{ policy: budget }",
   disconnects: "{ atOnce: 5% }",
   limits: "{ headBytes: 16384 }",
   dir: ".",

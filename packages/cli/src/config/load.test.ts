@@ -140,7 +140,7 @@ const BAD: Readonly<Record<string, readonly [content: string | Buffer, ...answer
   ],
   "an unknown retention policy": [
     service("    retention: { policy: untilempty }\n"),
-    '4:26 `policy` cannot be "untilempty"; did you mean until-empty? | Write one of: until-empty, fixed.',
+    '4:26 `policy` cannot be "untilempty"; did you mean until-empty? | Write one of: budget, quantile, fixed, until-empty.',
   ],
   "a path that starts nowhere": [
     service("    path: chat\n"),

@@ -41,10 +41,10 @@ services:
     # A command that must exit with 0 before a release gets traffic; HOLDOVER_URL is a fresh instance.
     # gate: { command: node check.js }
 
-    # until-empty: a release stays until its last session has ended, and at least for the floor, for a rollback.
-    # fixed: sessions are asked to move after the window, and cut after the grace.
-    retention: { policy: until-empty, floor: 5m }
-    # retention: { policy: fixed, window: 1h, grace: 30s }
+    # How long an old release stays: until at most this share of the sessions live at the cutover is left, at the latest
+    # to the ceiling. With 0 nobody is cut before it. What is left then is asked to move, and cut after the grace.
+    retention: { policy: budget, disruptionBudget: 0%, ceiling: 24h, floor: 5m, grace: 30s }
+    # Other policies: quantile (of recent session lengths), fixed (a window), until-empty.
 `;
 }
 

@@ -1,7 +1,9 @@
 import { formatDuration } from "@holdover/core";
 import type { InstanceView, ReleaseView, ServiceView, StatusView } from "../api-client.ts";
-import { age, moment } from "./moment.ts";
+import { age, estimates, moment } from "./moment.ts";
 import { styleOfState, type Paint } from "./paint.ts";
+import { restartStep } from "./restart-step.ts";
+import { intervalText, keptText, retirementText, windowFacts } from "./retention-text.ts";
 import { countText, liveSessions } from "./session-count.ts";
 import { cut, printable, table, type Cell } from "./table.ts";
 
@@ -85,13 +87,47 @@ function releaseDetails(release: ReleaseView, nowMs: number): string[] {
     const healthy = release.instances.filter(({ state }) => state === "ready").length;
     return [`${healthy}/${release.instancesWanted} instances healthy, then ${release.then}`];
   }
-  if (release.problem !== null) return [`PROBLEM: ${release.problem}`];
-  if (!release.retention) return [];
-  const { deadlineMs, floorUntilMs, why } = release.retention;
+  return [
+    ...(release.problem === null ? [] : [`PROBLEM: ${release.problem}`]),
+    ...preparationDetails(release, nowMs),
+    ...restartDetails(release, nowMs),
+    ...retentionDetails(release, nowMs),
+  ];
+}
+
+function preparationDetails({ state, lingerMs, preparation }: ReleaseView, nowMs: number): string[] {
+  if (!preparation || state === "retired") return [];
+  const linger = `linger ${formatDuration(lingerMs)}`;
+  const until = moment(preparation.untilMs, nowMs);
+  if (preparation.untilMs <= nowMs) return [`${linger}, prepared since ${until}`];
+  const left = formatDuration(preparation.untilMs - nowMs);
+  return [`${linger}, falling to ${formatDuration(preparation.lingerMs)} by ${until} (in ${left})`];
+}
+
+function restartDetails({ restart }: ReleaseView, nowMs: number): string[] {
+  if (!restart) return [];
+  const { length } = restart.waiting;
+  const then = length === 0 ? "the last batch" : `${length} more ${length === 1 ? "instance" : "instances"} after that`;
+  return [`restart: ${restartStep(restart, nowMs)}; ${then}`];
+}
+
+/** What ends it, in a line; what else there is to know in the next. */
+function retentionDetails({ retention, sessions }: ReleaseView, nowMs: number): string[] {
+  if (!retention) return [];
+  const { rule, floorUntilMs, retires, fromSessions, why } = retention;
+  const kept = keptText(retention, nowMs);
+  const facts = windowFacts(retention, nowMs);
   const warm = floorUntilMs > nowMs ? [`warm for a rollback until ${moment(floorUntilMs, nowMs)}`] : [];
-  if (deadlineMs === null) return [`kept with no deadline: ${why}`, ...warm];
-  const left = deadlineMs > nowMs ? `in ${formatDuration(deadlineMs - nowMs)}` : "over";
-  return [`kept until ${moment(deadlineMs, nowMs)} (${left}): ${why}`, ...warm];
+  if (rule === "forecast" && retires) {
+    // The deadline is the forecast: its reason says the same again.
+    const [low, high] = estimates([retires.lowMs, retires.highMs], nowMs);
+    const told = `${kept}, ${intervalText(low, high, retires.known)}`;
+    return [told, [`from ${fromSessions} ended sessions`, ...facts].join("; "), ...warm];
+  }
+  const empty = sessions !== null && sessions.open + sessions.lingering === 0;
+  const forecast = retires && !empty ? [`retires ${retirementText(retires, nowMs)}`] : [];
+  const more = [...forecast, ...facts].join("; ");
+  return [`${kept}: ${why}`, ...(more === "" ? [] : [more]), ...warm];
 }
 
 function instanceRow(instance: InstanceView, prefix: string): Cell[] {

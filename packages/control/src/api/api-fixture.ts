@@ -21,6 +21,7 @@ import {
 import type { Operations } from "../operations.ts";
 import { createApi, type Api, type ApiOptions } from "./api.ts";
 import type { ReleaseView, StatusView } from "./views.ts";
+import type { DeployPlanView, ForecastView, RestartPlanView } from "./forecast-views.ts";
 
 /** What the tests of the API have in common: control in memory, and a caller that goes in by either way. */
 
@@ -117,7 +118,10 @@ export function releaseView(id: string, over: Partial<ReleaseView> = {}): Releas
     digest: null,
     instancesWanted: 1,
     instances: [],
-    sessions: { open: 2, lingering: 1, connections: 3 },
+    sessions: { open: 2, lingering: 1, connections: 3, wedged: 0 },
+    lingerMs: 60_000,
+    preparation: null,
+    restart: null,
     retention: null,
     problem: null,
     failure: null,
@@ -161,6 +165,8 @@ export const LIVE: LiveSession = {
   openedAtMs: 1,
   lingeringSinceMs: null,
   connections: 2,
+  label: null,
+  wedgedSinceMs: null,
 };
 
 export const ENDED: EndedSession = {
@@ -173,6 +179,54 @@ export const ENDED: EndedSession = {
   endedAtMs: 2,
   reason: "hangup",
   connectionsClosed: 0,
+  label: null,
+};
+
+const LENGTHS = { known: true, ends: 40, why: "40 ended and 2 open sessions", medianMs: 1000, p95Ms: null };
+
+export const FORECAST: ForecastView = {
+  service: "consultation",
+  release: "v1",
+  state: "current",
+  nowMs: 2000,
+  sessions: 3,
+  lengths: LENGTHS,
+  trials: 7,
+  retention: null,
+  retires: { lowMs: 3000, medianMs: 4000, highMs: 9000, known: true },
+  left: [{ atMs: 2000, low: 3, median: 3, high: 3 }],
+};
+
+export const DEPLOY_PLAN: DeployPlanView = {
+  service: "consultation",
+  release: "v1",
+  nowMs: 2000,
+  sessions: 3,
+  lengths: LENGTHS,
+  allowedCuts: 0,
+  window: { policy: "budget", rule: "forecast", lastsMs: 86_400_000, why: "3 of the 3 sessions are left" },
+  oldLives: { lowMs: 1000, medianMs: 2000, highMs: 7000, known: true },
+  cutAtCeiling: 0.2,
+  instances: 1,
+  instanceHours: { low: 0.1, median: 0.2, high: 0.3 },
+  instanceHoursMost: 24,
+  hours: [{ startsAtMs: 0, retiredAfterMs: null, days: 0 }],
+  cheapest: null,
+};
+
+export const RESTART_PLAN: RestartPlanView = {
+  service: "consultation",
+  release: "v1",
+  waitMs: 1000,
+  graceMs: 30_000,
+  batches: [
+    { instances: ["consultation.v1-1"], startsAfterMs: 0, expectedMoved: 1.5, connections: 2, closingMs: 2000 },
+  ],
+  expectedMs: 3000,
+  mostMs: 4000,
+  expectedMoved: 1.5,
+  expectedCut: 0,
+  mostCut: 0,
 };
 
 export interface MemoryOperations extends Operations {
@@ -202,6 +256,20 @@ export function createMemoryOperations(over: Partial<Operations> = {}): MemoryOp
     ramp: async (...args) => told("ramp", args, () => releaseOf(args[0], args[1])),
     rollback: async (...args) => told("rollback", args, () => releaseOf(args[0], "v1")),
     retire: async (...args) => told("retire", args, () => releaseOf(args[0], args[1])),
+    forecast: async (...args) =>
+      told("forecast", args, () => ({ ...FORECAST, release: releaseOf(args[0], args[1]).id })),
+    deployPlan: async (...args) =>
+      told("deployPlan", args, () => ({ ...DEPLOY_PLAN, service: releaseOf(args[0], "v1").service })),
+    prepare: async (...args) =>
+      told("prepare", args, () => ({
+        release: releaseOf(args[0], "v1"),
+        tail: [{ afterMs: 0, normal: 1, prepared: 1 }],
+      })),
+    unprepare: async (...args) => told("unprepare", args, () => releaseOf(args[0], "v1")),
+    restartPlan: async (...args) =>
+      told("restartPlan", args, () => ({ ...RESTART_PLAN, release: releaseOf(args[0], "v1").id })),
+    restart: async (...args) => told("restart", args, () => releaseOf(args[0], "v1")),
+    stopRestart: async (...args) => told("stopRestart", args, () => releaseOf(args[0], "v1")),
     instances: () => [
       {
         id: "consultation-v1-1",

@@ -2,7 +2,17 @@ import { once } from "node:events";
 import { request, type IncomingMessage } from "node:http";
 import { HoldoverError } from "@holdover/core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { createMemoryOperations, draft, ENDED, LIVE, startApi, type RunningApi } from "./api-fixture.ts";
+import {
+  createMemoryOperations,
+  DEPLOY_PLAN,
+  draft,
+  ENDED,
+  FORECAST,
+  LIVE,
+  RESTART_PLAN,
+  startApi,
+  type RunningApi,
+} from "./api-fixture.ts";
 
 const V1 = "/v1/services/consultation/releases/v1";
 
@@ -57,6 +67,26 @@ describe("a call that is in order", () => {
     expect(last()).toEqual(["retire", "consultation", "v1", false, "operator"]);
     expect((await post("/v1/services/consultation/rollback", body)).status).toBe(200);
     expect(last()?.[2]).toEqual({ sessions: "finish" });
+  });
+
+  test("tells forecasts and plans", async () => {
+    expect((await running.bySocket(`${V1}/forecast`)).json()).toEqual(FORECAST);
+    expect(last()).toEqual(["forecast", "consultation", "v1"]);
+    expect((await running.bySocket("/v1/services/consultation/deploy-plan")).json()).toEqual(DEPLOY_PLAN);
+    const restart = await running.bySocket("/v1/services/consultation/restart?waitMs=1000&graceMs=30000&batch=2");
+    expect(restart.json()).toEqual(RESTART_PLAN);
+    expect(last()).toEqual(["restartPlan", "consultation", { batch: 2, waitMs: 1000, graceMs: 30_000 }]);
+  });
+
+  test("prepares a cutover and restarts, and calls either off", async () => {
+    await post("/v1/services/consultation/prepare", { inMs: 3_600_000 });
+    expect(last()).toEqual(["prepare", "consultation", { inMs: 3_600_000 }, "operator"]);
+    await post("/v1/services/consultation/restart", { waitMs: 0 });
+    expect(last()).toEqual(["restart", "consultation", { batch: 1, waitMs: 0 }, "operator"]);
+    for (const what of ["prepare", "restart"]) {
+      expect((await running.bySocket(`/v1/services/consultation/${what}`, { method: "DELETE" })).status).toBe(200);
+    }
+    expect(running.operations.calls.slice(-2).map(([name]) => name)).toEqual(["unprepare", "stopRestart"]);
   });
 
   test("reads logs, instances, sessions and history, with a limit of 100 unless one is given", async () => {
@@ -119,6 +149,10 @@ describe("a call that is not in order", () => {
     ["POST", "/v1/services/consultation/releases/v9/ramp", { percent: 1 }, 404, "RELEASE_UNKNOWN"],
     ["POST", "/v1/services/consultation/releases/v9/retire", undefined, 404, "RELEASE_UNKNOWN"],
     ["POST", "/v1/services/unknown/rollback", undefined, 404, "SERVICE_UNKNOWN"],
+    ["GET", "/v1/services/consultation/releases/v9/forecast", undefined, 404, "RELEASE_UNKNOWN"],
+    ["GET", "/v1/services/unknown/deploy-plan", undefined, 404, "SERVICE_UNKNOWN"],
+    ["POST", "/v1/services/unknown/prepare", { inMs: 1000 }, 404, "SERVICE_UNKNOWN"],
+    ["DELETE", "/v1/services/unknown/restart", undefined, 404, "SERVICE_UNKNOWN"],
     ["GET", "/v2/status", undefined, 404, "ROUTE_UNKNOWN"],
     ["DELETE", "/v1/status", undefined, 404, "ROUTE_UNKNOWN"],
     ["POST", "/v1/status", { some: "body" }, 404, "ROUTE_UNKNOWN"],
@@ -142,6 +176,11 @@ describe("a call that is not in order", () => {
     ["/v1/services/consultation/releases", { release: "../up" }, "body.release: a release id is 1 to 64"],
     ["/v1/services/consultation/releases", { release: "v2", then: { then: "ramp" } }, "body.then.percent"],
     ["/v1/services/Not_A_Name/releases", { release: "v2" }, "path.service: a service name is"],
+    ["/v1/services/consultation/prepare", {}, "body.inMs"],
+    ["/v1/services/consultation/prepare", { inMs: 999 }, "body.inMs: Too small: expected number to be >=1000"],
+    ["/v1/services/consultation/prepare", { inMs: 1000, lingerMs: -1 }, "body.lingerMs: Too small"],
+    ["/v1/services/consultation/restart", {}, "body.waitMs"],
+    ["/v1/services/consultation/restart", { waitMs: 0, batch: 0 }, "body.batch: Too small"],
     ["/v1/shutdown", { now: "yes" }, "body.now: Invalid input: expected boolean"],
   ])("POST %s %j is refused and the field is named: %s", async (path, body, problem) => {
     const answer = await running.bySocket(path, { method: "POST", body });
@@ -157,6 +196,8 @@ describe("a call that is not in order", () => {
     ["/v1/sessions?limit=1.5", "query.limit: Invalid input: expected int"],
     ["/v1/sessions?service=a&service=b", "query.service: Invalid input: expected string"],
     ["/v1/sessions?serivce=consultation", 'query: Unrecognized key: "serivce"'],
+    ["/v1/services/consultation/restart", "query.waitMs"],
+    ["/v1/services/consultation/restart?waitMs=-1", "query.waitMs: Too small"],
     [`${V1}/log?lines=-1`, "query.lines"],
     ["/v1/audit?after=-1", "query.after"],
     ["/v1/audit?after=1&tail=1", "query.tail: send either `after` or `tail`"],

@@ -21,6 +21,7 @@ import {
 } from "./failures.ts";
 import { listenOnLoopback } from "./loopback.ts";
 import { openApiOptions } from "./openapi.ts";
+import { addPlanningRoutes } from "./planning-routes.ts";
 import { addProcessRoutes } from "./process-routes.ts";
 import type { App } from "./route.ts";
 import { addServiceRoutes } from "./service-routes.ts";
@@ -132,6 +133,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   };
   addServiceRoutes(app, context);
   addSessionRoutes(app, context);
+  addPlanningRoutes(app, context);
   addAuditRoutes(app, context, streams);
   addProcessRoutes(app, context, { ready: options.ready, metrics: options.metrics, clock, log });
   await app.ready();

@@ -19,6 +19,8 @@ interface Document {
 }
 
 const ROUTES = [
+  "delete /v1/services/{service}/prepare",
+  "delete /v1/services/{service}/restart",
   "get /healthz",
   "get /metrics",
   "get /openapi.json",
@@ -29,14 +31,19 @@ const ROUTES = [
   "get /v1/history",
   "get /v1/instances",
   "get /v1/services/{service}",
+  "get /v1/services/{service}/deploy-plan",
   "get /v1/services/{service}/releases/{release}",
+  "get /v1/services/{service}/releases/{release}/forecast",
   "get /v1/services/{service}/releases/{release}/log",
+  "get /v1/services/{service}/restart",
   "get /v1/sessions",
   "get /v1/status",
+  "post /v1/services/{service}/prepare",
   "post /v1/services/{service}/releases",
   "post /v1/services/{service}/releases/{release}/promote",
   "post /v1/services/{service}/releases/{release}/ramp",
   "post /v1/services/{service}/releases/{release}/retire",
+  "post /v1/services/{service}/restart",
   "post /v1/services/{service}/rollback",
   "post /v1/shutdown",
 ];

@@ -20,6 +20,7 @@ export function openApiOptions(version: string): FastifyDynamicSwaggerOptions {
         { name: "services", description: "What is deployed, and where it runs." },
         { name: "releases", description: "Deploy, ramp, promote, roll back and retire." },
         { name: "sessions", description: "Who is on which release." },
+        { name: "retention", description: "How long sessions last, and what follows: forecasts, plans, restarts." },
         { name: "audit", description: "What happened, by whom and why." },
         { name: "process", description: "The control process itself." },
       ],

@@ -133,7 +133,10 @@ export function addServiceRoutes(app: App, { operations, actorOf }: RouteContext
         params: releaseParams,
         headers: actorHeader,
         body: rampRequest,
-        response: { 200: releaseView, ...failures(...UNKNOWN, "RELEASE_TRANSITION", "RELEASE_COLD", ...STORED) },
+        response: {
+          200: releaseView,
+          ...failures(...UNKNOWN, "NO_CURRENT_RELEASE", "RELEASE_TRANSITION", "RELEASE_COLD", ...STORED),
+        },
       },
     },
     (request) =>

@@ -6,8 +6,25 @@ import { z } from "zod";
 const epochMs = z.number().meta({ description: "Epoch time in ms." });
 
 export const sessionCountView = z
-  .object({ open: z.int(), lingering: z.int(), connections: z.int() })
+  .object({
+    open: z.int(),
+    lingering: z.int(),
+    connections: z.int(),
+    wedged: z.int().meta({ description: "Of the open ones of a retained release: those without a byte for long." }),
+  })
   .meta({ id: "SessionCount" });
+
+export const retirementView = z
+  .object({
+    lowMs: epochMs,
+    medianMs: epochMs,
+    highMs: epochMs,
+    known: z.boolean().meta({ description: "False: the late end rests on lengths that were never seen." }),
+  })
+  .meta({
+    id: "Retirement",
+    description: "When a release will have retired: the median and the ends of the 80% interval.",
+  });
 
 export const instanceView = z
   .object({
@@ -23,6 +40,27 @@ export const instanceView = z
     problem: z.string().nullable().meta({ description: "How it ended, where it has." }),
   })
   .meta({ id: "Instance" });
+
+export const retentionView = z
+  .object({
+    policy: z.enum(["budget", "quantile", "fixed", "until-empty"]),
+    rule: z
+      .enum(["budget", "forecast", "quantile", "floor", "ceiling", "fixed", "empty", "grace"])
+      .meta({ description: "What set the deadline." }),
+    deadlineMs: epochMs
+      .nullable()
+      .meta({ description: "When what is left is ended, as far as is known; null: never." }),
+    hardStopMs: epochMs.nullable().meta({ description: "When it ends whatever is live; null: never." }),
+    floorUntilMs: epochMs,
+    fromSessions: z.int().meta({ description: "Ended sessions that the deadline rests on." }),
+    wouldCut: z
+      .number()
+      .nullable()
+      .meta({ description: "Sessions that the deadline will cut, as an expectation; null: unknown." }),
+    retires: retirementView.nullable().meta({ description: "The forecast; null: session lengths are not known." }),
+    why: z.string(),
+  })
+  .meta({ id: "Retention" });
 
 export const releaseView = z
   .object({
@@ -40,14 +78,26 @@ export const releaseView = z
     instancesWanted: z.int(),
     instances: z.array(instanceView).meta({ description: "Instances alive, oldest first." }),
     sessions: sessionCountView.nullable().meta({ description: "null: not known now." }),
-    retention: z
+    lingerMs: z
+      .number()
+      .meta({ description: "How long a session that is used from now on keeps its place without a connection." }),
+    preparation: z
+      .object({ fromMs: epochMs, untilMs: epochMs, lingerMs: z.number() })
+      .nullable()
+      .meta({ description: "How its linger shrinks towards a cutover." }),
+    restart: z
       .object({
-        deadlineMs: epochMs.nullable().meta({ description: "When what is left is ended; null: never." }),
-        floorUntilMs: epochMs,
-        why: z.string(),
+        sinceMs: epochMs,
+        batch: z.int(),
+        waitMs: z.number(),
+        graceMs: z.number(),
+        waiting: z.array(z.string()),
+        leaving: z.array(z.string()),
+        leavingSinceMs: epochMs.nullable(),
       })
       .nullable()
-      .meta({ description: "For a retained or expiring release." }),
+      .meta({ description: "The rolling restart that is under way." }),
+    retention: retentionView.nullable().meta({ description: "For a retained or expiring release." }),
     problem: z
       .string()
       .nullable()
@@ -94,6 +144,8 @@ export const liveSessionView = z
     openedAtMs: epochMs,
     lingeringSinceMs: epochMs.nullable(),
     connections: z.int(),
+    label: z.string().nullable(),
+    wedgedSinceMs: epochMs.nullable(),
   })
   .meta({ id: "LiveSession" });
 
@@ -108,6 +160,7 @@ export const endedSessionView = z
     endedAtMs: epochMs,
     reason: z.enum(["hangup", "expired", "moved", "cut", "lost"]),
     connectionsClosed: z.int(),
+    label: z.string().nullable(),
   })
   .meta({ id: "EndedSession" });
 
@@ -189,6 +242,7 @@ export const retireRequest = z.strictObject({
 
 export const shutdownRequest = z.strictObject({ now: z.boolean().default(false) });
 
+export type RetirementView = z.output<typeof retirementView>;
 export type InstanceView = z.output<typeof instanceView>;
 export type ReleaseView = z.output<typeof releaseView>;
 export type ServiceView = z.output<typeof serviceView>;

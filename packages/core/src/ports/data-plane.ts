@@ -1,3 +1,4 @@
+import type { AgeBins } from "../forecast.ts";
 import type { RoutingTable } from "../routing-table.ts";
 import type { SessionCount, SessionEvent } from "../session.ts";
 
@@ -14,6 +15,32 @@ export interface LiveSession {
   /** When it began to linger; null while it is open. */
   readonly lingeringSinceMs: number | null;
   readonly connections: number;
+  readonly label: string | null;
+  /** Since when nothing was sent on it either way, where that makes it wedged; null: it is not. */
+  readonly wedgedSinceMs: number | null;
+}
+
+/** How old the live sessions of one release and one label are, or of one instance of it. */
+export interface AgeGroup {
+  readonly release: string;
+  /** Null where all instances of the release are taken together. */
+  readonly instance: string | null;
+  readonly label: string | null;
+  /** Ages of the open sessions. */
+  readonly open: AgeBins;
+  /** What is left of the linger of those that linger. */
+  readonly lingering: AgeBins;
+}
+
+/** The ages of a service's live sessions at one moment of the data plane's clock. */
+export interface SessionAges {
+  readonly atMs: number;
+  readonly groups: readonly AgeGroup[];
+}
+
+export interface AgesQuery {
+  readonly service: string;
+  readonly by: "release" | "instance";
 }
 
 export interface SessionQuery {
@@ -52,6 +79,9 @@ export interface DataPlane {
 
   /** Live sessions, oldest first. */
   sessions(query: SessionQuery): Promise<LiveSession[]>;
+
+  /** How old live sessions are. Of a large release a sample is enough: its counts add up to the sessions that there are. */
+  ages(query: AgesQuery): Promise<SessionAges>;
 
   /** Sessions by instance, for those that hold any; null while that is not known. MUST NOT tell zero for unknown. */
   counts(): ReadonlyMap<string, SessionCount> | null;

@@ -8,6 +8,7 @@ export interface PinCandidate {
   readonly instance: string;
   /** When the session began: now for a new one, its own past for one that is placed anew. */
   readonly openedAtMs: number;
+  readonly label: string | null;
 }
 
 /** A session event before it has its number. */

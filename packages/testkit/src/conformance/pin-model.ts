@@ -7,6 +7,7 @@ interface PinStep {
   readonly what: "place" | "end";
   readonly key: string;
   readonly instance: string;
+  readonly label: string | null;
   readonly belief: "own" | "none" | number;
 }
 
@@ -15,6 +16,7 @@ export const pinSteps = array(
     what: constantFrom("place", "place", "end"),
     key: constantFrom("a", "b", "c"),
     instance: constantFrom("chat-v1-1", "chat-v1-2", "chat-v2-1"),
+    label: constantFrom(null, "support", "advisory"),
     belief: oneof(constantFrom<"own" | "none">("own", "none"), nat(50)),
   }),
   { maxLength: 40 },
@@ -35,7 +37,7 @@ export function pinModel(store: PinStore, service: string, fences: { highest: nu
     const { key, instance } = step;
     const before = pins.get(key);
     const replaces = believed(step);
-    const candidate: PinCandidate = { service, key, release: "v1", instance, openedAtMs: atMs };
+    const candidate: PinCandidate = { service, key, release: "v1", instance, openedAtMs: atMs, label: step.label };
     const pin = await store.place(candidate, replaces, atMs);
     const taken = before === undefined || before.fence === replaces;
     expect(pin).toEqual(taken ? { ...candidate, fence: pin.fence } : before);
@@ -48,10 +50,10 @@ export function pinModel(store: PinStore, service: string, fences: { highest: nu
   }
 
   async function end(step: PinStep, atMs: number): Promise<void> {
-    const { key, instance } = step;
+    const { key, instance, label } = step;
     const fence = believed(step) ?? 0;
     const hits = pins.get(key)?.fence === fence;
-    const pin: Pin = { service, key, release: "v1", instance, fence, openedAtMs: 0 };
+    const pin: Pin = { service, key, release: "v1", instance, fence, openedAtMs: 0, label };
     const session: EndedSession = { ...pin, reason: "hangup", endedAtMs: atMs, connectionsClosed: 0 };
     expect(await store.end([session], atMs)).toEqual(hits ? [session] : []);
     if (!hits) return;

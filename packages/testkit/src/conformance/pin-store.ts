@@ -76,6 +76,24 @@ export function pinStoreConformance(name: string, open: () => Promise<OpenedPinS
         expect((await store.events(10)).map((event) => event.kind)).toEqual(["ended"]);
       });
 
+      it("keeps the label of a session, or that it has none, in its pin and in all that is told of it", async () => {
+        for (const label of ["support", null]) {
+          const name = `room-${label}`;
+          const pin = await store.place(candidate(name, { label }), null, 5);
+          const anew = await store.place(candidate(name, { label, instance: "chat-v1-2" }), pin.fence, 6);
+          await store.disrupted([{ pin: anew, connections: 0 }], 7);
+          await store.end([ended(anew, "lost")], 8);
+          await store.place(candidate(name, { label }), null, 9);
+        }
+        const told = (await store.events(10)).map(
+          (event) => (event.kind === "ended" ? event.session : event.pin).label,
+        );
+        expect(told).toEqual(["support", "support", "support", null, null, null]);
+        store = await opened.reopen();
+        const pins = (await store.pins()).map(({ key, label }) => [key, label]);
+        expect(Object.fromEntries(pins)).toEqual({ "room-support": "support", "room-null": null });
+      });
+
       it("keeps the same key of two services apart, and keys that differ in a sign only", async () => {
         const candidates = [
           "room",
@@ -321,7 +339,8 @@ export function pinStoreConformance(name: string, open: () => Promise<OpenedPinS
 }
 
 function candidate(key: string, differs: Partial<PinCandidate> = {}): PinCandidate {
-  return { service: "chat", key, release: "v1", instance: "chat-v1-1", openedAtMs: 1_700_000_000_123, ...differs };
+  const place = { release: "v1", instance: "chat-v1-1" };
+  return { service: "chat", key, ...place, openedAtMs: 1_700_000_000_123, label: "support", ...differs };
 }
 
 function ended(pin: Pin, reason: EndReason, differs: Partial<EndedSession> = {}): EndedSession {

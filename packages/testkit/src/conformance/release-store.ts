@@ -146,6 +146,8 @@ function service(name: string, releases: readonly string[]): ServiceRecord {
     deployedBy: "operator",
     createdAtMs: 6,
     currentAtMs: 0,
+    preparation: { fromMs: 1, untilMs: 2, lingerMs: 3 },
+    restart: { sinceMs: 1, batch: 1, waitMs: 2, graceMs: 3, waiting: ["b"], leaving: ["a"], leavingSinceMs: null },
     nextOrdinal: 2,
   });
   return { name, definition, releases: releases.map(record) };

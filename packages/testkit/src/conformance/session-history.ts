@@ -49,7 +49,7 @@ export function sessionHistoryConformance(name: string, open: () => Promise<Open
 
     it("stores ended sessions as they were, and remembers the last number of the batch", async () => {
       const first = session("a", { endedAtMs: 10, connectionsClosed: 3, reason: "cut" });
-      const second = session("b", { endedAtMs: 20 });
+      const second = session("b", { endedAtMs: 20, label: null });
       expect(await history.record("host-a", [ended(1, first), ended(4, second)], noAudit)).toBe(4);
       expect(await history.ended({}, 10)).toEqual([second, first]);
       expect(await history.record("host-a", [], noAudit)).toBe(4);
@@ -177,7 +177,8 @@ export function sessionHistoryConformance(name: string, open: () => Promise<Open
 }
 
 function pin(key: string, differs: Partial<Pin> = {}): Pin {
-  return { service: "chat", key, release: "v1", instance: "chat-v1-1", fence: 3, openedAtMs: 5, ...differs };
+  const place = { release: "v1", instance: "chat-v1-1", fence: 3 };
+  return { service: "chat", key, ...place, openedAtMs: 5, label: "support", ...differs };
 }
 
 function session(key: string, differs: Partial<EndedSession> = {}): EndedSession {

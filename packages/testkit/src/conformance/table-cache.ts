@@ -55,7 +55,9 @@ function table(number: number): RoutingTable {
         hosts: ["chat.example.com", "*.chat.example.com"],
         path: "/",
         key: [{ header: "x-room" }, { path: "/rooms/:room" }],
-        lingerMs: 60_000,
+        label: { from: [{ query: "kind" }], values: ["support"] },
+        lingerMs: 2000,
+        connectionAge: { maxMs: 9000, graceMs: 10 },
         disconnects: { atOnce: 0.05, periodMs: 1000 },
         releases: [
           {
@@ -63,14 +65,29 @@ function table(number: number): RoutingTable {
             admission: "existing",
             percent: 0,
             ending: "moved",
-            instances: [{ id: "chat-v1-1", host: "127.0.0.1", port: 4001, capacity: null }],
+            lingerMs: 500,
+            wedged: { afterMs: 60_000, cut: true },
+            instances: [
+              {
+                id: "chat-v1-1",
+                host: "127.0.0.1",
+                port: 4001,
+                capacity: null,
+                admission: "existing",
+                ending: "moved",
+              },
+            ],
           },
           {
             id: "v2",
             admission: "new",
             percent: 100,
             ending: null,
-            instances: [{ id: "chat-v2-1", host: "127.0.0.1", port: 4002, capacity: 20 }],
+            lingerMs: 1000,
+            wedged: null,
+            instances: [
+              { id: "chat-v2-1", host: "127.0.0.1", port: 4002, capacity: 20, admission: "new", ending: null },
+            ],
           },
         ],
       },

@@ -1,6 +1,7 @@
-import { CHAIN_START, type AuditLog, type ReleaseStore, type SessionHistory } from "@holdover/core";
+import { CHAIN_START, type AuditLog, type ForecastStore, type ReleaseStore, type SessionHistory } from "@holdover/core";
 import { auditChain } from "./audit-log.ts";
 import { openDatabase, type Database, type OpenOptions } from "./database.ts";
+import { forecastStore } from "./forecast-store.ts";
 import type { Format } from "./format.ts";
 import { releaseStore } from "./release-store.ts";
 import { sessionHistory } from "./session-history.ts";
@@ -10,6 +11,7 @@ export interface ControlStore {
   readonly releases: ReleaseStore;
   readonly audit: AuditLog;
   readonly history: SessionHistory;
+  readonly forecasts: ForecastStore;
   readonly close: () => void;
 }
 
@@ -64,6 +66,11 @@ const FORMAT: Format = {
       PRIMARY KEY (service, release)
     ) STRICT, WITHOUT ROWID;
     `,
+    `
+    ALTER TABLE ended ADD COLUMN label TEXT;
+    -- The past forecasts of each service, as JSON.
+    CREATE TABLE forecasts (service TEXT PRIMARY KEY, form INTEGER NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    `,
   ],
 };
 
@@ -92,6 +99,7 @@ export function controlStoreOn(database: Database, maxEnded: number): ControlSto
     releases: releaseStore(database, store),
     audit: log,
     history: sessionHistory(database, store, maxEnded),
+    forecasts: forecastStore(database),
     close: database.close,
   };
 }

@@ -68,7 +68,7 @@ it("A control killed at any moment has a chain that verifies, and no change with
       "openControlStore",
       file,
       `const entry = (kind, number) => [{ atMs: 1, kind, actor: "control", reason: "a test", detail: { number } }];
-      const pin = { service: "chat", key: "a", release: "v1", instance: "chat-v1-1", fence: 1, openedAtMs: 1 };
+      const pin = { service: "chat", key: "a", release: "v1", instance: "chat-v1-1", fence: 1, openedAtMs: 1, label: null };
       const session = { ...pin, reason: "cut", endedAtMs: 2, connectionsClosed: 1 };
       const { releases, history } = store;
       for (let n = (await releases.tableNumber()) + 1; ; n += 1) {

@@ -153,7 +153,7 @@ describe("A file that cannot be used", () => {
   it("because a newer Holdover wrote it gives STORE_NEWER and stays as it is", async () => {
     await filled();
     withConnection(file, "PRAGMA user_version = 99");
-    expect(refusal()).toMatchObject({ code: "STORE_NEWER", details: { file, found: 99, known: 1 } });
+    expect(refusal()).toMatchObject({ code: "STORE_NEWER", details: { file, found: 99, known: 2 } });
   });
 
   it("because it is no database gives STORE_CORRUPT and stays as it is", () => {
@@ -319,7 +319,8 @@ function withConnection(file: string, statements: string): void {
 async function placeMany(pins: PinStore, count: number, prefix = "room"): Promise<void> {
   for (let index = 0; index < count; index += 1) {
     const key = `${prefix}-${index}`;
-    await pins.place({ service: "chat", key, release: "v1", instance: "chat-v1-1", openedAtMs: 1 }, null, 1);
+    const place = { release: "v1", instance: "chat-v1-1" };
+    await pins.place({ service: "chat", key, ...place, openedAtMs: 1, label: null }, null, 1);
   }
 }
 
@@ -332,6 +333,7 @@ function pagesOf(sql: DatabaseSync) {
 }
 
 function endedEvent(seq: number): SessionEvent {
-  const pin = { service: "chat", key: `s${seq}`, release: "v1", instance: "chat-v1-1", fence: seq, openedAtMs: 0 };
+  const place = { release: "v1", instance: "chat-v1-1", fence: seq };
+  const pin = { service: "chat", key: `s${seq}`, ...place, openedAtMs: 0, label: null };
   return { seq, atMs: 1, kind: "ended", session: { ...pin, reason: "cut", endedAtMs: 1, connectionsClosed: 1 } };
 }

@@ -26,18 +26,23 @@ interface EventRow {
   readonly endedAtMs: number | null;
   readonly connections: number | null;
   readonly fromInstance: string | null;
+  readonly label: string | null;
 }
 
 export function eventOutbox(database: Database, maxEvents: number): EventOutbox {
   const { sql } = database;
-  const insert = sql.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  const insert = sql.prepare(
+    `INSERT INTO events (seq, at_ms, kind, service, key, release, instance, fence, opened_at_ms, label, reason,
+       ended_at_ms, connections, from_instance)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
   const removeUpTo = sql.prepare("DELETE FROM events WHERE seq <= ?");
   const countDropped = sql.prepare("UPDATE host SET dropped_events = dropped_events + ?");
   const setForgotten = sql.prepare("UPDATE host SET forgotten_seq = max(forgotten_seq, ?)");
   const readDropped = sql.prepare("SELECT dropped_events AS dropped FROM host");
   const readOldest = sql.prepare(
     `SELECT seq, at_ms AS atMs, kind, service, key, release, instance, fence, opened_at_ms AS openedAtMs, reason,
-       ended_at_ms AS endedAtMs, connections, from_instance AS fromInstance
+       ended_at_ms AS endedAtMs, connections, from_instance AS fromInstance, label
      FROM events ORDER BY seq LIMIT ?`,
   );
   // Events go from the old end only, so the highest number ever given is either still there or was forgotten.
@@ -75,7 +80,7 @@ export function eventOutbox(database: Database, maxEvents: number): EventOutbox 
 
 function columnsOf(draft: SessionEventDraft): (string | number | null)[] {
   const of = draft.kind === "ended" ? draft.session : draft.pin;
-  const place = [of.service, of.key, of.release, of.instance, of.fence, of.openedAtMs];
+  const place = [of.service, of.key, of.release, of.instance, of.fence, of.openedAtMs, of.label];
   switch (draft.kind) {
     case "ended": {
       const { reason, endedAtMs, connectionsClosed } = draft.session;
@@ -89,8 +94,8 @@ function columnsOf(draft: SessionEventDraft): (string | number | null)[] {
 }
 
 function eventOf(row: EventRow): SessionEvent {
-  const { seq, atMs, kind, service, key, release, instance, fence, openedAtMs } = row;
-  const pin = { service, key, release, instance, fence, openedAtMs };
+  const { seq, atMs, kind, service, key, release, instance, fence, openedAtMs, label } = row;
+  const pin = { service, key, release, instance, fence, openedAtMs, label };
   switch (kind) {
     case "ended": {
       const { reason, endedAtMs, connections } = row as EventRow & Ended;

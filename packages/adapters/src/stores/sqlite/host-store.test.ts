@@ -1,7 +1,36 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import type { Pin } from "@holdover/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { HOST_FILE, hostStoreOn, type HostStore } from "./host-store.ts";
-import { scratchStore, type ScratchStore } from "./scratch-store.ts";
+import { openDatabase } from "./database.ts";
+import { HOST_FILE, hostStoreOn, openHostStore, type HostStore } from "./host-store.ts";
+import { scratchDir, scratchStore, type ScratchStore } from "./scratch-store.ts";
+
+it("A file of the first format is taken over: its pins and events are there, without a label", async () => {
+  const { format } = HOST_FILE;
+  const dir = scratchDir();
+  const file = join(dir, "host.db");
+  const old = openDatabase(file, { ...HOST_FILE, format: { ...format, steps: format.steps.slice(0, 1) } });
+  old.sql.exec(`
+    INSERT INTO host (one, identity) VALUES (1, 'the-host');
+    INSERT INTO pins VALUES ('chat', 'a', 'v1', 'chat-v1-1', 7, 5);
+    INSERT INTO events VALUES (3, 9, 'ended', 'chat', 'b', 'v1', 'chat-v1-1', 6, 4, 'hangup', 8, 1, NULL);
+    UPDATE host SET fences_reserved = 1000;
+  `);
+  old.close();
+  const host = openHostStore(file);
+  const of = { service: "chat", release: "v1", instance: "chat-v1-1", label: null };
+  const pin = { ...of, key: "a", fence: 7, openedAtMs: 5 };
+  const session = { ...of, key: "b", fence: 6, openedAtMs: 4, reason: "hangup", endedAtMs: 8, connectionsClosed: 1 };
+  expect(host.identity).toBe("the-host");
+  expect(await host.pins.pins()).toEqual([pin]);
+  expect(await host.pins.events(10)).toEqual([{ seq: 3, atMs: 9, kind: "ended", session }]);
+  expect(await host.pins.place({ ...pin, label: "support" }, null, 10)).toEqual(pin);
+  const anew = await host.pins.place({ ...pin, label: "support" }, 7, 10);
+  expect(anew).toEqual({ ...pin, fence: 1001, label: "support" });
+  host.close();
+  rmSync(dir, { recursive: true });
+});
 
 describe("The host store", () => {
   let opened: ScratchStore<HostStore>;
@@ -13,7 +42,8 @@ describe("The host store", () => {
   afterEach(() => opened.close());
 
   async function disrupt(...atMs: number[]): Promise<void> {
-    const pin: Pin = { service: "chat", key: "a", release: "v1", instance: "chat-v1-1", fence: 1, openedAtMs: 1 };
+    const place = { release: "v1", instance: "chat-v1-1", fence: 1 };
+    const pin: Pin = { service: "chat", key: "a", ...place, openedAtMs: 1, label: null };
     for (const time of atMs) await host.pins.disrupted([{ pin, connections: 1 }], time);
   }
   const times = async (): Promise<number[]> => (await host.pins.events(10)).map((event) => event.atMs);
@@ -50,7 +80,7 @@ describe("The host store", () => {
   it("reads back more pins than it reads at a time, each once", async () => {
     opened.database().sql.exec(
       `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
-       INSERT INTO pins SELECT 'service-' || (i % 7), 'room-' || i, 'v1', 'chat-v1-1', i, i FROM n`,
+       INSERT INTO pins (service, key, release, instance, fence, opened_at_ms) SELECT 'service-' || (i % 7), 'room-' || i, 'v1', 'chat-v1-1', i, i FROM n`,
     );
     const fences = (await host.pins.pins()).map((pin) => pin.fence);
     expect(fences).toHaveLength(12_000);
@@ -60,7 +90,8 @@ describe("The host store", () => {
   it("gives fences above all that it gave before, beyond those it reserves at a time", async () => {
     const fences: number[] = [];
     for (let index = 0; index < 2500; index += 1) {
-      const candidate = { service: "chat", key: `${index}`, release: "v1", instance: "chat-v1-1", openedAtMs: 1 };
+      const place = { release: "v1", instance: "chat-v1-1" };
+      const candidate = { service: "chat", key: `${index}`, ...place, openedAtMs: 1, label: null };
       fences.push((await host.pins.place(candidate, null, 1)).fence);
       if (index % 900 === 0) host = opened.reopen();
     }

@@ -63,6 +63,11 @@ const FORMAT: Format = {
     ) STRICT;
     CREATE TABLE routing_table (one INTEGER PRIMARY KEY CHECK (one = 1), body TEXT NOT NULL) STRICT;
     `,
+    `
+    -- The session's value of its service's label.
+    ALTER TABLE pins ADD COLUMN label TEXT;
+    ALTER TABLE events ADD COLUMN label TEXT;
+    `,
   ],
 };
 

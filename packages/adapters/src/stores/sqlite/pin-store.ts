@@ -11,20 +11,31 @@ const FENCES_AT_A_TIME = 1000;
 /** Rows that are read at once when all pins are: fewer cost time, more cost memory. */
 const PAGE_ROWS = 5000;
 
-type PlaceRow = Pick<Pin, "release" | "instance" | "fence" | "openedAtMs">;
-type PinRow = [service: string, key: string, release: string, instance: string, fence: number, openedAtMs: number];
+type PlaceRow = Pick<Pin, "release" | "instance" | "fence" | "openedAtMs" | "label">;
+type PinRow = [
+  service: string,
+  key: string,
+  release: string,
+  instance: string,
+  fence: number,
+  openedAtMs: number,
+  label: string | null,
+];
 
 /** Nothing of the pins is held in memory: the router's registry is what answers from memory. */
 export function pinStore(database: Database, outbox: EventOutbox): PinStore {
   const { sql } = database;
   const find = sql.prepare(
-    "SELECT release, instance, fence, opened_at_ms AS openedAtMs FROM pins WHERE service = ? AND key = ?",
+    "SELECT release, instance, fence, opened_at_ms AS openedAtMs, label FROM pins WHERE service = ? AND key = ?",
   );
-  const upsert = sql.prepare("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?, ?, ?)");
+  const upsert = sql.prepare(
+    `INSERT OR REPLACE INTO pins (service, key, release, instance, fence, opened_at_ms, label)
+     VALUES (?, ?, ?, ?, ?, ?, ?)`,
+  );
   const remove = sql.prepare("DELETE FROM pins WHERE service = ? AND key = ? AND fence = ?");
   const reserveFences = sql.prepare("UPDATE host SET fences_reserved = ?");
   const page = sql.prepare(
-    `SELECT service, key, release, instance, fence, opened_at_ms FROM pins
+    `SELECT service, key, release, instance, fence, opened_at_ms, label FROM pins
      WHERE (service, key) > (?, ?) ORDER BY service, key LIMIT ${PAGE_ROWS}`,
   );
   page.setReturnArrays(true);
@@ -35,7 +46,7 @@ export function pinStore(database: Database, outbox: EventOutbox): PinStore {
   let lastFence = reserved;
 
   function place(candidate: PinCandidate, replaces: number | null, atMs: number): Pin {
-    const { service, key, release, instance, openedAtMs } = candidate;
+    const { service, key, release, instance, openedAtMs, label } = candidate;
     const found = database.read(() => find.get(service, key)) as PlaceRow | undefined;
     if (found && found.fence !== replaces) {
       return {
@@ -45,14 +56,15 @@ export function pinStore(database: Database, outbox: EventOutbox): PinStore {
         instance: found.instance,
         fence: found.fence,
         openedAtMs: found.openedAtMs,
+        label: found.label,
       };
     }
     const fence = lastFence + 1;
     const reserve = fence > reserved ? reserved + FENCES_AT_A_TIME : reserved;
-    const pin: Pin = { service, key, release, instance, fence, openedAtMs };
+    const pin: Pin = { service, key, release, instance, fence, openedAtMs, label };
     const lastSeq = database.write(() => {
       if (reserve !== reserved) reserveFences.run(reserve);
-      upsert.run(service, key, release, instance, fence, openedAtMs);
+      upsert.run(service, key, release, instance, fence, openedAtMs, label);
       return outbox.add(found ? [{ atMs, kind: "placed-anew", pin, from: found.instance }] : []);
     });
     lastFence = fence;
@@ -72,7 +84,7 @@ export function pinStore(database: Database, outbox: EventOutbox): PinStore {
   }
 
   function pins(): Pin[] {
-    // Services, releases and instances are few: one string of each instead of one a pin is most of a pin's memory.
+    // Services, releases, instances and labels are few: one string of each instead of one a pin is most of a pin's memory.
     const strings = new Map<string, string>();
     const shared = (text: string): string => {
       const known = strings.get(text);
@@ -83,7 +95,7 @@ export function pinStore(database: Database, outbox: EventOutbox): PinStore {
     let after: readonly [string, string] = ["", ""];
     for (;;) {
       const rows = page.all(...after) as unknown as PinRow[];
-      for (const [service, key, release, instance, fence, openedAtMs] of rows) {
+      for (const [service, key, release, instance, fence, openedAtMs, label] of rows) {
         all.push({
           service: shared(service),
           key,
@@ -91,6 +103,7 @@ export function pinStore(database: Database, outbox: EventOutbox): PinStore {
           instance: shared(instance),
           fence,
           openedAtMs,
+          label: label === null ? null : shared(label),
         });
       }
       const last = rows.at(-1);

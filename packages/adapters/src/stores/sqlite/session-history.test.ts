@@ -1,8 +1,11 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import type { SessionEvent } from "@holdover/core";
 import { expect, it } from "vitest";
 import { sessionHistoryConformance } from "@holdover/testkit/conformance/session-history";
-import { CONTROL_FILE, controlStoreOn, MAX_ENDED } from "./control-store.ts";
-import { scratchStore } from "./scratch-store.ts";
+import { CONTROL_FILE, controlStoreOn, MAX_ENDED, openControlStore } from "./control-store.ts";
+import { openDatabase } from "./database.ts";
+import { scratchDir, scratchStore } from "./scratch-store.ts";
 import { ENDED_SINCE } from "./session-history.ts";
 
 const scratch = (maxEnded: number) =>
@@ -25,6 +28,23 @@ it("The history drops the sessions that came first above its limit, and its tota
   await close();
 });
 
+it("A history of the first format is taken over: its ends are there, without a label", async () => {
+  const { format } = CONTROL_FILE;
+  const dir = scratchDir();
+  const file = join(dir, "control.db");
+  const old = openDatabase(file, { ...CONTROL_FILE, format: { ...format, steps: format.steps.slice(0, 1) } });
+  old.sql.exec("INSERT INTO ended VALUES (1, 'chat', 'a', 'v1', 'chat-v1-1', 7, 5, 'hangup', 9, 0)");
+  old.close();
+  const { history, close } = openControlStore(file);
+  const later: SessionEvent = ended(20);
+  await history.record("host-a", [later], () => []);
+  const place = { service: "chat", release: "v1", instance: "chat-v1-1" };
+  const first = { ...place, key: "a", fence: 7, openedAtMs: 5, reason: "hangup", endedAtMs: 9, connectionsClosed: 0 };
+  expect(await history.ended({}, 10)).toEqual([later.kind === "ended" && later.session, { ...first, label: null }]);
+  close();
+  rmSync(dir, { recursive: true });
+});
+
 it.each([
   ["all", "ended_by_time"],
   ["service", "ended_by_service"],
@@ -38,7 +58,8 @@ it.each([
 });
 
 function ended(seq: number): SessionEvent {
-  const pin = { service: "chat", key: `s${seq}`, release: "v1", instance: "chat-v1-1", fence: seq, openedAtMs: 0 };
+  const place = { release: "v1", instance: "chat-v1-1", fence: seq };
+  const pin = { service: "chat", key: `s${seq}`, ...place, openedAtMs: 0, label: null };
   return {
     seq,
     atMs: seq,

@@ -9,7 +9,7 @@ type TotalsRow = Readonly<Record<Counted, number>> & { readonly service: string;
 
 const endedWhere = (condition: string): string =>
   `SELECT service, key, release, instance, fence, opened_at_ms AS openedAtMs, reason, ended_at_ms AS endedAtMs,
-     connections_closed AS connectionsClosed
+     connections_closed AS connectionsClosed, label
    FROM ended WHERE ${condition} ended_at_ms >= :sinceMs ORDER BY ended_at_ms DESC, id DESC LIMIT :limit`;
 
 /** The ends since a time, newest first, by what is asked for; a test looks at how SQLite goes about them. */
@@ -27,8 +27,9 @@ export function sessionHistory(database: Database, store: StoreWithAudit, maxEnd
   const readLast = sql.prepare("SELECT last_seq AS seq FROM hosts WHERE host = ?");
   const setLast = sql.prepare("INSERT OR REPLACE INTO hosts (host, last_seq) VALUES (?, ?)");
   const insert = sql.prepare(
-    `INSERT INTO ended (service, key, release, instance, fence, opened_at_ms, reason, ended_at_ms, connections_closed)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO ended (service, key, release, instance, fence, opened_at_ms, reason, ended_at_ms, connections_closed,
+       label)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const dropUpTo = sql.prepare("DELETE FROM ended WHERE id <= ?");
   // Counted as they come: a count over a million rows would be paid by every look at the dashboard.
@@ -53,7 +54,7 @@ export function sessionHistory(database: Database, store: StoreWithAudit, maxEnd
   function add(event: SessionEvent): void {
     switch (event.kind) {
       case "ended": {
-        const { service, key, release, instance, fence, openedAtMs, reason, endedAtMs, connectionsClosed } =
+        const { service, key, release, instance, fence, openedAtMs, reason, endedAtMs, connectionsClosed, label } =
           event.session;
         const { lastInsertRowid } = insert.run(
           service,
@@ -65,6 +66,7 @@ export function sessionHistory(database: Database, store: StoreWithAudit, maxEnd
           reason,
           endedAtMs,
           connectionsClosed,
+          label,
         );
         if (Number(lastInsertRowid) > maxEnded) dropUpTo.run(Number(lastInsertRowid) - maxEnded);
         count[reason].run(service, release);

@@ -36,8 +36,8 @@ export function startChild(opener: "openHostStore" | "openControlStore", file: s
       say(thrown.code);
       process.exit(1);
     }
-    const place = (key) =>
-      store.pins.place({ service: "chat", key, release: "v1", instance: "chat-v1-1", openedAtMs: 1 }, null, 1);
+    const at = { service: "chat", release: "v1", instance: "chat-v1-1", openedAtMs: 1, label: null };
+    const place = (key) => store.pins.place({ ...at, key }, null, 1);
     ${body}
   `;
   const child = spawn(process.execPath, ["--input-type=module", "--eval", program], {
