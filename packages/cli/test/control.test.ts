@@ -241,7 +241,7 @@ describe("what is refused", () => {
     await expect(deploy(world, "v1", { then: RAMP })).rejects.toMatchObject({ code: "NO_CURRENT_RELEASE" });
     await deploy(world, "v1", { then: WAIT });
     await world.becomes("rooms", "v1", "ready");
-    await expect(world.control().ramp("rooms", "v1", 10, "o")).rejects.toMatchObject({ code: "REQUEST_INVALID" });
+    await expect(world.control().ramp("rooms", "v1", 10, "o")).rejects.toMatchObject({ code: "NO_CURRENT_RELEASE" });
   });
 });
 

@@ -90,9 +90,11 @@ export class Executor {
           return withRelease(service, { ...release, state: { ...release.state, deadlineMs: action.deadlineMs } });
         });
       case "restart":
-        return this.#save(action.service, action.why, (service) =>
-          withRelease(service, { ...releaseOf(service, action.release), restart: action.restart }),
-        );
+        return this.#save(action.service, action.why, (service) => {
+          const release = releaseOf(service, action.release);
+          // A cutover in the same pass may have called it off.
+          return release.restart ? withRelease(service, { ...release, restart: action.restart }) : service;
+        });
       case "fail":
         return this.#failInstance(action);
     }

@@ -478,6 +478,15 @@ describe("a rolling restart", () => {
     ]);
   });
 
+  test("that was cut short leaves no more instances than are wanted: an empty one is stopped, one with a session is not", () => {
+    const after = sampleRelease("v1", current(1), { definition, nextOrdinal: 4 });
+    const holding = (...ids: string[]) => ({ sessions: new Map(ids.map((id) => [id, one])) });
+    expect(planned([after], [a, b, c], holding("a", "c"))).toEqual([stop("b", "2 are wanted")]);
+    expect(planned([after], [a, b, c], holding("a", "b", "c"))).toEqual([]);
+    expect(planned([after], [a, b, c], { sessions: null })).toEqual([]);
+    expect(planned([after], [a, b], holding())).toEqual([]);
+  });
+
   test("passes over what has died by itself", () => {
     expect(planned([release({ waiting: ["gone"], leaving: ["dead"] })], [b, c])).toEqual([
       step(null, "all instances are replaced"),

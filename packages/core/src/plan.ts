@@ -214,7 +214,14 @@ function planServing(
 ): Action[] {
   const { restart } = release;
   const { nowMs } = observed;
-  if (!restart) return keepRunning(service, release, instances, nowMs);
+  if (!restart) {
+    // A restart that was cut short, by a cutover or by word, leaves replacements of what then stayed.
+    const wanted = release.definition.instances;
+    return [
+      ...keepRunning(service, release, instances, nowMs),
+      ...stopEmpty(service, instances, observed, wanted, `${wanted} are wanted`),
+    ];
+  }
   const next = nextRestart(restart, instances, release.definition.instances, nowMs);
   const step: Action[] =
     next === restart

@@ -27,6 +27,13 @@ export class Ends {
     return this.#waiting.has(idOf(service, key));
   }
 
+  /** Ended sessions that lived on an instance. */
+  countOn(instance: string): number {
+    let count = 0;
+    for (const ended of this.#waiting.values()) if (ended.instance === instance) count += 1;
+    return count;
+  }
+
   add(ended: EndedSession): void {
     this.#waiting.set(idOf(ended.service, ended.key), ended);
   }

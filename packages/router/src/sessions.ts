@@ -142,7 +142,8 @@ export class Sessions implements SessionHolder {
 
   /** Gives an instance up, if nothing is on it: from then on nothing is placed there. */
   release(instance: string): Released {
-    const sessions = this.#placing.countOn(instance);
+    // An end that is not stored yet would be told as the loss of its session, were this process to die after the instance.
+    const sessions = this.#placing.countOn(instance) + this.#ends.countOn(instance);
     if (sessions > 0 || this.#parts.countOn(instance) > 0) return { released: false, sessions };
     this.#inForce.giveUp(instance);
     return { released: true };
@@ -267,7 +268,7 @@ export class Sessions implements SessionHolder {
       // Told to end and not ended with its session: it was too old, and there is nothing that waits for it.
       this.#end(session, told ? "moved" : "hangup");
       // What fails is saved again with the next tick, which tells of it.
-      this.#ends.save().catch(() => {});
+      this.#ends.save().then(this.#options.changed, () => {});
     }
     this.#options.changed();
   }

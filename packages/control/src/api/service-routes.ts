@@ -79,6 +79,7 @@ export function addServiceRoutes(app: App, { operations, actorOf }: RouteContext
             "COMMAND_MISSING",
             "RELEASE_EXISTS",
             "DEPLOY_IN_PROGRESS",
+            "NO_CURRENT_RELEASE",
             "SNAPSHOT_FAILED",
             ...STORED,
           ),

@@ -47,7 +47,9 @@ export class Leaving {
         const release = known?.find((one) => one.id === id);
         const graceUntilMs = release?.state.name === "expiring" ? release.state.graceUntilMs : null;
         this.#leaves(number, `${name}/${id}`, ending, graceUntilMs);
-        const restart = release?.restart;
+        const serves = release?.state.name === "current" || release?.state.name === "ramping";
+        // A release that is retained keeps its sessions for its window, whatever was begun before.
+        const restart = serves ? release.restart : null;
         const cutsAtMs = (restart?.leavingSinceMs ?? Infinity) + (restart?.waitMs ?? 0) + (restart?.graceMs ?? 0);
         for (const one of instances) {
           this.#leaves(number, one.id, one.ending, restart?.leaving.includes(one.id) ? cutsAtMs : null);

@@ -6,12 +6,6 @@ import type { Processes } from "./processes.ts";
 import type { Counted } from "./rules.ts";
 import type { Verdict } from "./verdict.ts";
 
-/**
- * A restart that ends before all are replaced, by a cutover or by word, leaves more instances than are wanted, and nobody
- * stops them for as long as the release takes new sessions.
- */
-const SURPLUS_STAYS = true;
-
 /** What has to be at rest. */
 export interface Everything {
   readonly host: Host | null;
@@ -49,7 +43,7 @@ function movingIn({ name, releases }: ServiceRecord, processes: Processes): stri
   const stray = own.find((one) => one.release !== current?.id || one.state.name !== "ready");
   if (stray) return `instance ${stray.id} is ${stray.state.name}`;
   const surplus = own.length - (current?.definition.instances ?? 0);
-  return surplus < 0 || (surplus > 0 && !SURPLUS_STAYS) ? `${name} has ${own.length} instances` : null;
+  return surplus !== 0 ? `${name} has ${own.length} instances` : null;
 }
 
 /** At the end every session has ended once, all of it is in the history, and the chain is whole. */
