@@ -47,6 +47,8 @@ const total: Total = {
   lastedMs: 0,
 };
 
+const PROGRESS_MS = 5000;
+
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
@@ -65,6 +67,7 @@ async function main(): Promise<number> {
   const startedAt = performance.now();
   const failures: Failure[] = [];
   let runs = 0;
+  let toldAt = startedAt;
   for (const schedule of await schedulesOf(values)) {
     runs += 1;
     const outcome = await new World(schedule).run();
@@ -72,11 +75,13 @@ async function main(): Promise<number> {
       if (Object.hasOwn(total, name)) total[name as keyof Total] += Number(count);
     }
     if (outcome.broken) failures.push(await failureOf(schedule, outcome.broken, failures));
-    if (runs % 100 === 0) console.error(`${runs} seeds, ${failures.length} failures`);
+    if (performance.now() - toldAt < PROGRESS_MS) continue;
+    toldAt = performance.now();
+    console.error(`${runs} seeds so far, ${failures.length} failures`);
   }
   const seconds = (performance.now() - startedAt) / 1000;
   console.log(
-    `${runs} seeds in ${seconds.toFixed(1)} s: ${total.events} steps, ${total.placed} sessions placed ` +
+    `${runs} ${runs === 1 ? "seed" : "seeds"} in ${seconds.toFixed(1)} s: ${total.events} steps, ${total.placed} sessions placed ` +
       `(${total.placedAnew} anew, ${total.placedAlone} without control), ${total.deploys} deploys, ` +
       `${total.crashes} crashes, ${total.closings} closings; ${failures.length} failures`,
   );
