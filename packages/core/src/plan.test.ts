@@ -389,6 +389,15 @@ describe("a retained release", () => {
     ]);
   });
 
+  test("is looked at with the next plan where a cutover is planned, which may bring another policy into force", () => {
+    const next = sampleRelease("v2", ready(NOW), { intent: { then: "promote" } });
+    const instances = [a, sampleInstance("b", isReady(), { release: "v2" })];
+    const over = retention({ ...KEPT, policy: "fixed", window: 10, floor: 0 });
+    expect(planned([release, next], instances, { ...over, ...on("a") })).toEqual([
+      { do: "cutover", service: "rooms", release: "v2", why: "deployed" },
+    ]);
+  });
+
   test("follows the policy that is in force for the service now, not the one it was deployed with", () => {
     const definition = sampleDefinition({ retention: { ...KEPT, policy: "fixed", window: 1, floor: 0 } });
     expect(planned([{ ...release, definition }], [a], on("a"))).toEqual([]);
@@ -423,7 +432,9 @@ describe("the deadline of a retained release", () => {
   test("comes at once for the oldest of more releases than may be retained, with the grace", () => {
     const releases = [1, 2, 3].map((n) => sampleRelease(`v${n}`, retained(NOW - 10 * n, 1), { currentAtMs: n }));
     const most = retention({ ...KEPT, policy: "until-empty", floor: 0, maxRetained: 2 });
-    expect(planned(releases, [a], { ...most, ...holds }).filter((action) => action.do === "transition")).toEqual([
+    const on = [1, 2, 3].map((n) => sampleInstance(`on-v${n}`, isReady(), { release: `v${n}` }));
+    const all = { sessions: new Map(on.map(({ id }) => [id, one])) };
+    expect(planned(releases, on, { ...most, ...all })).toEqual([
       {
         do: "transition",
         service: "rooms",
@@ -431,9 +442,18 @@ describe("the deadline of a retained release", () => {
         to: expiring(NOW, NOW + 30_000),
         why: "2 releases may be retained, and it is the oldest",
       },
-      expect.objectContaining({ release: "v2", to: retired(NOW) }),
-      expect.objectContaining({ release: "v3", to: retired(NOW) }),
     ]);
+    // One of the others has retired by itself: there is room.
+    expect(
+      planned(releases, on.slice(0, 2), {
+        ...most,
+        ...all,
+        sessions: new Map([
+          ["on-v1", one],
+          ["on-v2", one],
+        ]),
+      }),
+    ).toEqual([expect.objectContaining({ do: "transition", release: "v3", to: retired(NOW) })]);
   });
 });
 

@@ -88,17 +88,25 @@ export const REPLAN_EVERY_MS = 250;
 export function plan(observed: Observed): Action[] {
   const { instances } = observed;
   if (!instances || observed.closing) return [];
-  return observed.services.flatMap((service) => [
-    ...service.releases.flatMap((release) =>
+  return observed.services.flatMap((service) => {
+    const actions = service.releases.flatMap((release) =>
       planRelease(
         service,
         release,
         instances.filter((one) => one.service === service.name && one.release === release.id && counts(one, release)),
         observed,
       ),
-    ),
-    ...planSnapshots(service, instances),
-  ]);
+    );
+    // A cutover may bring another policy into force, and a release that retires leaves room for the others: windows are
+    // then looked at with the next plan, which follows at once.
+    const changes = actions.some((action) => action.do === "cutover" || becomes(action, "retired"));
+    const now = changes ? actions.filter((action) => !becomes(action, "expiring")) : actions;
+    return [...now, ...planSnapshots(service, instances)];
+  });
+}
+
+function becomes(action: Action, state: ReleaseState["name"]): boolean {
+  return action.do === "transition" && action.to.name === state;
 }
 
 /** What ended before the release was deployed (again) says nothing of this time. */

@@ -18,6 +18,8 @@ import {
 const RECONNECT_MS = 100;
 /** Counts are told this much after a change, ms, so that a busy router does not tell of every request. */
 const COUNTS_EVERY_MS = 50;
+/** Events that the store could not forget are sent again after this, ms. */
+const EVENTS_AGAIN_MS = 1000;
 /** Events sent in one message at the most. */
 const EVENT_BATCH = 500;
 
@@ -56,6 +58,7 @@ export function openHostLink(options: HostLinkOptions): HostLink {
   let closed = false;
   let cancelReconnect: () => void = () => {};
   let cancelCounts: (() => void) | null = null;
+  let cancelEvents: () => void = () => {};
   /** Gives up a connection that is not made yet. */
   let abandon: () => void = () => {};
   let eventsUnderWay = false;
@@ -95,7 +98,7 @@ export function openHostLink(options: HostLinkOptions): HostLink {
     }
   };
 
-  /** What cannot be forgotten now goes out again with the next change, and control passes over what it has. */
+  /** What cannot be forgotten now goes out again a while later, and control passes over what it has. */
   const forget = async (upToSeq: number): Promise<void> => {
     try {
       await pins.forgetEvents(upToSeq);
@@ -104,6 +107,7 @@ export function openHostLink(options: HostLinkOptions): HostLink {
     } catch (thrown) {
       eventsUnderWay = false;
       log("link.events.kept", { problem: asHoldoverError(thrown).message });
+      cancelEvents = clock.after(EVENTS_AGAIN_MS, () => void sendEvents());
     }
   };
 
@@ -176,6 +180,7 @@ export function openHostLink(options: HostLinkOptions): HostLink {
       closed = true;
       cancelReconnect();
       cancelCounts?.();
+      cancelEvents();
       socket?.end();
       abandon();
     },

@@ -337,8 +337,11 @@ export class Link {
       connection.batch = null;
       await this.#sendEvents();
     } catch {
-      // It goes out again with the next change, and control passes over what it has.
+      // It goes out again a while later, and control passes over what it has.
       connection.batch = null;
+      host.life.after(EVENTS_AGAIN_MS, () => {
+        if (this.#connection === connection) void this.#sendEvents();
+      });
     }
   }
 }
