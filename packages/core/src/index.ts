@@ -1,3 +1,4 @@
+export * from "./action.ts";
 export * from "./affinity-ramp.ts";
 export * from "./audit-chain.ts";
 export * from "./connection-age.ts";

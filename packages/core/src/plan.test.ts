@@ -9,7 +9,8 @@ import {
   sampleService,
 } from "../test/sample-service.ts";
 import { isAlive, type Instance, type InstanceState } from "./instance.ts";
-import { plan, type Action, type Observed } from "./plan.ts";
+import type { Action } from "./action.ts";
+import { plan, type Observed } from "./plan.ts";
 import { current, expiring, failed, ramping, ready, retained, retired, starting } from "./release.ts";
 import type { DeployIntent, ReleaseRecord, Restart, ServiceRecord } from "./release.ts";
 import type { RetentionPolicy } from "./service.ts";

@@ -1,3 +1,4 @@
+import type { Action } from "./action.ts";
 import { isAlive, type Instance, type InstanceExit } from "./instance.ts";
 import { formatDuration } from "./duration.ts";
 import type { ReleaseRecord, ReleaseState, Restart, ServiceRecord } from "./release.ts";
@@ -25,53 +26,6 @@ export function outlookKey(service: string, release: string): string {
   return `${service}/${release}`;
 }
 
-/** One step towards what should be. Each is safe to take twice: what it sees may have changed since it was planned. */
-export type Action =
-  | { readonly do: "snapshot"; readonly service: string; readonly release: string }
-  | { readonly do: "start"; readonly service: string; readonly release: string; readonly ordinal: number }
-  | { readonly do: "gate"; readonly service: string; readonly release: string; readonly instance: string }
-  | {
-      readonly do: "transition";
-      readonly service: string;
-      readonly release: string;
-      readonly to: ReleaseState;
-      readonly why: string;
-    }
-  /** The window of a retained release ends at another time than was said before. */
-  | {
-      readonly do: "deadline";
-      readonly service: string;
-      readonly release: string;
-      readonly deadlineMs: number;
-      readonly why: string;
-    }
-  /** A rolling restart goes on; null: it is done. */
-  | {
-      readonly do: "restart";
-      readonly service: string;
-      readonly release: string;
-      readonly restart: Restart | null;
-      readonly why: string;
-    }
-  | { readonly do: "cutover"; readonly service: string; readonly release: string; readonly why: string }
-  | {
-      readonly do: "fail";
-      readonly service: string;
-      readonly release: string;
-      readonly instance: string;
-      readonly code: string;
-      readonly problem: string;
-    }
-  /** Stop an instance if it holds no session at the moment of stopping. */
-  | {
-      readonly do: "stop";
-      readonly service: string;
-      readonly instance: string;
-      readonly graceMs: number;
-      readonly why: string;
-    }
-  | { readonly do: "remove-snapshot"; readonly service: string; readonly release: string };
-
 /** A new release whose instances end this often before they are healthy has failed. */
 const START_ATTEMPTS = 3;
 /** An instance that was ready for this long was sound: the next failure starts the back-off from the beginning. */
@@ -97,12 +51,29 @@ export function plan(observed: Observed): Action[] {
         observed,
       ),
     );
-    // A cutover may bring another policy into force, and a release that retires leaves room for the others: windows are
-    // then looked at with the next plan, which follows at once.
-    const changes = actions.some((action) => action.do === "cutover" || becomes(action, "retired"));
-    const now = changes ? actions.filter((action) => !becomes(action, "expiring")) : actions;
-    return [...now, ...planSnapshots(service, instances)];
+    // A cutover may bring another policy into force: by that one windows are looked at, with the next plan.
+    const cutsOver = actions.some((action) => action.do === "cutover");
+    const now = cutsOver ? actions.filter((action) => !becomes(action, "expiring")) : actions;
+    // A release that goes by itself leaves room for the others.
+    const leavesRoom = cutsOver || now.some((action) => becomes(action, "expiring") || becomes(action, "retired"));
+    return [
+      ...now,
+      ...(leavesRoom ? [] : planBeyondMost(service, observed.nowMs)),
+      ...planSnapshots(service, instances),
+    ];
   });
+}
+
+/** The oldest retained releases expire where more are retained than may be. */
+function planBeyondMost(service: ServiceRecord, nowMs: number): Action[] {
+  const { retention } = service.definition;
+  return beyondMost(service.releases, retention).map(({ id }) => ({
+    do: "transition",
+    service: service.name,
+    release: id,
+    to: expiring(nowMs, nowMs + retention.grace),
+    why: `${retention.maxRetained} releases may be retained, and it is the oldest`,
+  }));
 }
 
 function becomes(action: Action, state: ReleaseState["name"]): boolean {
@@ -186,16 +157,10 @@ function planRetained(
   const at = { service: service.name, release: release.id };
   const { nowMs, outlooks } = observed;
   const policy = service.definition.retention;
-  const expire = (because: string): Action[] => [
-    { do: "transition", ...at, to: expiring(nowMs, nowMs + policy.grace), why: because },
-  ];
-  if (beyondMost(service.releases, policy).includes(release)) {
-    return expire(`${policy.maxRetained} releases may be retained, and it is the oldest`);
-  }
   const left = sessionsOn(instances, observed.sessions);
   const window = retainedWindow(release, policy, left, outlooks.get(outlookKey(service.name, release.id)), nowMs);
   const { verdict, why, deadlineMs } = window;
-  if (verdict === "expire") return expire(why);
+  if (verdict === "expire") return [{ do: "transition", ...at, to: expiring(nowMs, nowMs + policy.grace), why }];
   const said = release.state.name === "retained" ? release.state.deadlineMs : null;
   const isNews = deadlineMs !== null && (said === null || window.moved !== undefined);
   const news: Action[] = isNews ? [{ do: "deadline", ...at, deadlineMs, why }] : [];

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { isAlive, toInstanceState, type Instance, type InstanceExit } from "../src/instance.ts";
-import { plan, REPLAN_EVERY_MS, type Action } from "../src/plan.ts";
+import type { Action } from "../src/action.ts";
+import { plan, REPLAN_EVERY_MS } from "../src/plan.ts";
 import {
   currentRelease,
   cutover,

@@ -102,6 +102,7 @@ class MapHolder implements SessionHolder {
     this.#changed();
     await this.joined(held);
     return {
+      key: name,
       release: "v1",
       instance: name,
       ...at,

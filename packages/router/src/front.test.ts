@@ -206,6 +206,8 @@ describe("what the instance is told of the client", () => {
         ["X-Forwarded-Host", "H.example:81"],
         ["X-Forwarded-Port", String(at.port)],
         ["Forwarded", 'for=127.0.0.1;host="H.example:81";proto=http'],
+        ["Holdover-Session", "a"],
+        ["Holdover-Fence", "1"],
         ["Connection", "keep-alive"],
       ].flat(),
     );

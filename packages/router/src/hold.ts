@@ -16,6 +16,8 @@ export interface HeldConnection {
 
 /** A connection's part in a session: while it is held, the session is open. */
 export interface Hold {
+  /** The session's key. */
+  readonly key: string;
   readonly release: string;
   readonly instance: string;
   readonly host: string;

@@ -55,6 +55,16 @@ describe("bodies", () => {
     ]);
   });
 
+  test("an instance is told the session and its fence, whatever the client says of them", async () => {
+    const seen: unknown[] = [];
+    await at.serve("a", (asked, response) => {
+      seen.push(asked.rawHeaders.filter((_, index, all) => /holdover/i.test(all[index - (index % 2)] ?? "")));
+      response.end("ok");
+    });
+    await at.ask({ path: "/?s=a", headers: { "Holdover-Fence": "9", holdover_session: "b", "Holdover-Other": "x" } });
+    expect(seen).toEqual([["Holdover-Other", "x", "Holdover-Session", "a", "Holdover-Fence", "1"]]);
+  });
+
   test("HEAD, 204 and 304 have no body, the length of what would have been one is kept, and the connection goes on", async () => {
     await at.serve("a", (asked, response) => {
       if (asked.url?.startsWith("/204")) response.writeHead(204, { "X-A": "1" });

@@ -5,6 +5,7 @@ import { forwardedFields, isForwardedField } from "./forwarded-headers.ts";
 import type { Hold } from "./hold.ts";
 import { withoutKeylessCookie } from "./keyless-cookie.ts";
 import type { RequestHead } from "./request-head.ts";
+import { isSessionField, sessionFields } from "./session-fields.ts";
 
 /** A request that is to be forwarded, read and routed. */
 export interface RoutedRequest {
@@ -17,7 +18,7 @@ export interface RoutedRequest {
 
 /**
  * The fields of a request as its instance gets them, names and values in turn: the client's own without those of its
- * connection, what the router knows of the client, and `connection`. Host goes on unchanged.
+ * connection, what the router knows of the client and of the session, and `connection`. Host goes on unchanged.
  */
 export function instanceFields(
   routed: RoutedRequest,
@@ -30,7 +31,7 @@ export function instanceFields(
   const chunked = head.body === "chunked";
   const fields = endToEndFields(
     raw,
-    (name) => isForwardedField(name) || name === "cookie" || (name === "trailer" && !chunked),
+    (name) => isForwardedField(name) || isSessionField(name) || name === "cookie" || (name === "trailer" && !chunked),
   );
   if (head.hostField === undefined) fields.unshift("Host", `${hold.host}:${hold.port}`);
   const cookie = head.header("cookie");
@@ -42,7 +43,7 @@ export function instanceFields(
     secure: "encrypted" in request.socket,
     host: head.hostField,
   };
-  fields.push(...forwardedFields(raw, client, trustForwarded));
+  fields.push(...forwardedFields(raw, client, trustForwarded), ...sessionFields(hold));
   const options = [...connection];
   // The one coding that is about more than this connection: the client wants trailers (gRPC-like protocols ask for it).
   if (tokensOf(raw, "te").some((token) => token.split(";")[0]?.trim() === "trailers")) {

@@ -244,6 +244,7 @@ export class Sessions implements SessionHolder {
     const part = this.#parts.join(session, at.instance, connection, { fence, lingerMs, endsWith });
     this.#options.changed();
     return {
+      key: session.key,
       release: at.release,
       instance: at.instance,
       host: address.host,
