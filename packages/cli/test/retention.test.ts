@@ -139,6 +139,30 @@ describe("once sessions have ended", () => {
     expect(await medianOf("advisory")).toBeGreaterThan(HOUR);
   });
 
+  test("what was ended on purpose or by a crash would have lasted longer: it shortens no lengths", async () => {
+    live("v1", TEN);
+    const before = await world.control().forecast("rooms", "v1");
+    for (const reason of ["moved", "cut", "lost"] as const) {
+      await world.dataPlane.tell("host", ended(Array<number>(60).fill(1000), { reason }));
+    }
+    const { lengths, retires } = await world.control().forecast("rooms", "v1");
+    expect(lengths.ends).toBe(200);
+    expect(retires?.medianMs).toBe(before.retires?.medianMs);
+  });
+
+  test("a ceiling that comes too soon says whom it will cut", async () => {
+    live("v1", TEN);
+    await deploy("v2");
+    await becomes("v2", "current");
+    // 20 minutes on average, one of ten may be cut, and eight hours: 20 s before its end nine are left all the same.
+    await clock.advance(8 * HOUR - 20_000);
+    live("v1", TEN.slice(0, 9));
+    await clock.advance(3000);
+    const { retention } = world.control().release("rooms", "v1");
+    expect(retention?.rule).toBe("ceiling");
+    expect(retention?.wouldCut).toBeGreaterThan(8);
+  });
+
   test("the window waits for the budget, tells its deadline as an event, and moves it when more is known", async () => {
     live("v1", TEN);
     await deploy("v2");
@@ -259,6 +283,7 @@ describe("a rolling restart", () => {
     expect(alive()).toEqual(["rooms.v1-3", "rooms.v1-4"]);
     const told = (await world.audit()).map(({ kind }) => kind).filter((kind) => /restart|replac/.test(kind));
     expect([told[0], told.at(-1)]).toEqual(["release.restarting", "release.restarted"]);
+    expect(told).not.toContain("release.restart-cancelled");
   });
 
   test("waits for the sessions of a batch, has them moved after the wait, and stops the instance when they are gone", async () => {
@@ -298,5 +323,6 @@ describe("a rolling restart", () => {
     });
     await world.control().stopRestart("rooms", "operator");
     expect(world.control().release("rooms", "v1").restart).toBeNull();
+    expect((await world.audit()).at(-1)).toMatchObject({ kind: "release.restart-cancelled", actor: "operator" });
   });
 });

@@ -50,13 +50,24 @@ export function lengthsOf(ended: readonly EndedSession[], ages: SessionAges, now
 export function spansOf(ended: readonly EndedSession[], groups: readonly AgeGroup[], nowMs: number): SessionSpans {
   const openedAtMs = ended.map((session) => session.openedAtMs);
   const endedAtMs = ended.map((session) => session.endedAtMs);
+  const forced = ended.map(({ reason }) => (isForced(reason) ? 1 : 0));
   for (const { open } of groups) {
     for (const [bin, ageMs] of open.ageMs.entries()) {
       for (let session = open.count[bin] ?? 0; session > 0; session--) {
         openedAtMs.push(nowMs - ageMs);
         endedAtMs.push(Number.NaN);
+        forced.push(0);
       }
     }
   }
-  return { openedAtMs: Float64Array.from(openedAtMs), endedAtMs: Float64Array.from(endedAtMs) };
+  return {
+    openedAtMs: Float64Array.from(openedAtMs),
+    endedAtMs: Float64Array.from(endedAtMs),
+    forced: Uint8Array.from(forced),
+  };
+}
+
+/** Whether a session would have lasted longer, had it been left alone. */
+export function isForced(reason: EndedSession["reason"]): boolean {
+  return reason === "moved" || reason === "cut" || reason === "lost";
 }

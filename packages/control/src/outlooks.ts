@@ -3,7 +3,6 @@ import {
   asHoldoverError,
   calibrate,
   currentRelease,
-  DEFAULT_CEILING_MS,
   emptyForecastRecord,
   forecastRetirement,
   LENGTHS_WINDOW,
@@ -11,6 +10,7 @@ import {
   remember,
   settle,
   stretchOf,
+  UNBOUNDED_HORIZON_MS,
   type AgeGroup,
   type Clock,
   type DataPlane,
@@ -26,7 +26,7 @@ import {
   type SessionEvent,
   type SessionHistory,
 } from "@holdover/core";
-import { lengthsOf, type KnownLengths } from "./known-lengths.ts";
+import { isForced, lengthsOf, type KnownLengths } from "./known-lengths.ts";
 
 /** How often retained releases are looked at, ms: their deadline follows what is seen then. */
 const LOOK_EVERY_MS = 2000;
@@ -35,8 +35,6 @@ const TRIAL_EVERY_MS = 5 * 60_000;
 /** Lengths are estimated anew after this, ms, or after a tenth more ends. */
 const LENGTHS_EVERY_MS = 60_000;
 const LENGTHS_GROWN = 0.1;
-/** Where a policy has no ceiling a forecast goes no further, ms. */
-const FURTHEST_MS = 30 * 86_400_000;
 /** Ends that a new control process reads to settle the trials of the one before. */
 const RECOUNTED = 10_000;
 
@@ -55,6 +53,8 @@ export interface OutlooksOptions {
 interface Cohort {
   left: number;
   retiredAtMs: number | undefined;
+  /** One of them was ended by force: nobody will know when the trial would have come to its end. */
+  forced: boolean;
 }
 
 /** What is known of one service. */
@@ -198,13 +198,15 @@ export class Outlooks {
     const outlook = { atMs: nowMs, lengths: lengths.service, groups, linger };
     if (!groups) return { ...outlook, forecast: undefined, trials: 0, stretch: { low: 1, median: 1, high: 1 } };
     const sinceMs = release.state.name === "retained" ? release.state.sinceMs : nowMs;
-    const horizonMs = Math.max(0, ceilingOf(policy) - (nowMs - sinceMs));
+    const ceilingMs = ceilingOf(policy);
+    const horizonMs = ceilingMs === null ? UNBOUNDED_HORIZON_MS : Math.max(0, ceilingMs - (nowMs - sinceMs));
     const allowed = allowedOf(policy, live);
-    const open = forecastRetirement({ groups, allowed, horizonMs });
-    const held = forecastRetirement({ groups, allowed, horizonMs, ...linger });
+    // Cut off at the ceiling only when it is corrected: "not before the ceiling" must not be corrected to before it.
+    const open = forecastRetirement({ groups, allowed, horizonMs: UNBOUNDED_HORIZON_MS });
+    const held = forecastRetirement({ groups, allowed, horizonMs: UNBOUNDED_HORIZON_MS, ...linger });
     const sessions = groups.reduce((sum, group) => sum + group.live.sessions, 0);
     const question = { atMs: nowMs, release: release.id, live: sessions, allowed };
-    const learned = calibrate(this.#knowledgeOf(service.name).record, open, question, Math.max(1, horizonMs));
+    const learned = calibrate(this.#knowledgeOf(service.name).record, open, question, UNBOUNDED_HORIZON_MS);
     return {
       ...outlook,
       stretch: stretchOf(open, learned),
@@ -220,13 +222,17 @@ export class Outlooks {
     const atMs = ages.atMs;
     const groups = lengths.groupsOf(ages.groups.filter((group) => group.release === current.id));
     const live = groups?.reduce((sum, group) => sum + group.live.sessions, 0) ?? 0;
-    const ceilingMs = ceilingOf(definition.retention);
+    const ceilingMs = ceilingOf(definition.retention) ?? UNBOUNDED_HORIZON_MS;
     const allowed = allowedOf(definition.retention, live);
-    let record = settle(known.record, atMs, (trial) => known.cohorts.get(trial.atMs)?.retiredAtMs);
+    const pending = known.record.pending.filter((trial) => {
+      const cohort = known.cohorts.get(trial.atMs);
+      return !cohort?.forced || cohort.retiredAtMs !== undefined;
+    });
+    let record = settle({ ...known.record, pending }, atMs, (trial) => known.cohorts.get(trial.atMs)?.retiredAtMs);
     if (groups && live > 0) {
-      const model = forecastRetirement({ groups, allowed, horizonMs: ceilingMs });
+      const model = forecastRetirement({ groups, allowed, horizonMs: UNBOUNDED_HORIZON_MS });
       record = remember(record, model, { atMs, release: current.id, live, allowed }, ceilingMs);
-      known.cohorts.set(atMs, { left: live, retiredAtMs: undefined });
+      known.cohorts.set(atMs, { left: live, retiredAtMs: undefined, forced: false });
     }
     const waiting = new Set(record.pending.map((trial) => trial.atMs));
     for (const at of known.cohorts.keys()) if (!waiting.has(at)) known.cohorts.delete(at);
@@ -246,7 +252,7 @@ export class Outlooks {
     };
     this.#services.set(service, known);
     for (const trial of known.record.pending)
-      known.cohorts.set(trial.atMs, { left: trial.live, retiredAtMs: undefined });
+      known.cohorts.set(trial.atMs, { left: trial.live, retiredAtMs: undefined, forced: false });
     for (const session of ended.toReversed()) noteEnd(known, session);
     return known.record;
   }
@@ -269,18 +275,20 @@ function nothingKnown(): Knowledge {
   };
 }
 
-function noteEnd({ record, cohorts }: Knowledge, { release, openedAtMs, endedAtMs }: EndedSession): void {
+function noteEnd({ record, cohorts }: Knowledge, { release, openedAtMs, endedAtMs, reason }: EndedSession): void {
   for (const trial of record.pending) {
     const cohort = cohorts.get(trial.atMs);
     if (!cohort || release !== trial.release || openedAtMs > trial.atMs || endedAtMs <= trial.atMs) continue;
+    cohort.forced ||= isForced(reason);
     cohort.left -= 1;
     if (cohort.left <= trial.allowed) cohort.retiredAtMs ??= endedAtMs;
   }
 }
 
-function ceilingOf(policy: RetentionPolicy): number {
-  if (policy.policy === "fixed") return DEFAULT_CEILING_MS;
-  return policy.policy === "until-empty" ? FURTHEST_MS : policy.ceiling;
+/** The longest that the policy keeps a release, ms; null: nothing ends it. */
+function ceilingOf(policy: RetentionPolicy): number | null {
+  if (policy.policy === "fixed") return policy.window;
+  return policy.policy === "until-empty" ? null : policy.ceiling;
 }
 
 function allowedOf(policy: RetentionPolicy, live: number | null): number {

@@ -68,6 +68,9 @@ export class Planning {
     const left = this.#sessionsOf(service, release);
     const { state } = release;
     const outlook = await this.#options.outlooks.ask(service, release, state.name === "retained" ? state.live : left);
+    const outlooks = withOutlook(known, service, release, outlook);
+    const retention = retentionView(service, release, { ...known, outlooks });
+    const isOver = state.name === "retired" || state.name === "failed";
     return {
       service: service.name,
       release: release.id,
@@ -76,8 +79,8 @@ export class Planning {
       sessions: left,
       lengths: lengthsView(outlook.lengths),
       trials: outlook.trials,
-      retention: retentionView(service, release, { ...known, outlooks: withOutlook(known, service, release, outlook) }),
-      retires: retirementView(outlook, left ?? undefined),
+      retention,
+      retires: isOver ? null : (retention?.retires ?? retirementView(outlook, left ?? undefined, null)),
       left: curveOf(outlook),
     };
   }

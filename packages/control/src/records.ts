@@ -1,5 +1,6 @@
 import {
   HoldoverError,
+  RESTARTED,
   type AuditDraft,
   type Instance,
   type Preparation,
@@ -149,7 +150,7 @@ function stateEntries(at: Untold, before: ReleaseState | undefined, state: Relea
 
 function restartEntries(at: Untold, before: Restart | null, next: Restart | null): AuditDraft[] {
   if (JSON.stringify(before) === JSON.stringify(next)) return [];
-  if (!next) return [{ ...at, kind: "release.restarted" }];
+  if (!next) return [{ ...at, kind: at.reason === RESTARTED ? "release.restarted" : "release.restart-cancelled" }];
   const { batch, waitMs, graceMs, leaving, leavingSinceMs } = next;
   if (!before) return [{ ...at, kind: "release.restarting", detail: { batch, waitMs, graceMs } }];
   const detail = { instances: leaving.join(", "), sinceMs: leavingSinceMs };

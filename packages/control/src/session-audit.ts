@@ -23,7 +23,7 @@ export function auditOf(event: SessionEvent): AuditDraft[] {
       const { reason, connectionsClosed } = event.session;
       if (reason === "hangup" || reason === "expired") return [];
       const why = {
-        moved: "its release is expiring",
+        moved: "asked to connect again: its release, its instance or its connection is being left",
         cut: "ended by force",
         lost: "nobody came back after its instance died",
       };

@@ -72,12 +72,17 @@ export function releaseView(service: ServiceRecord, release: ReleaseRecord, know
 /** A release that takes new sessions and is short of instances says what ended the last one. */
 function problemOf(service: string, release: ReleaseRecord, known: Known): string | null {
   if (admissionOf(release.state) !== "new" || known.instances === null) return null;
-  const own = known.instances.filter((one) => one.service === service && one.release === release.id);
+  const { restart } = release;
+  const own = known.instances.filter(
+    (one) => one.service === service && one.release === release.id && !restart?.leaving.includes(one.id),
+  );
   const ready = own.filter((one) => one.state.name === "ready").length;
   const wanted = release.definition.instances;
   if (ready >= wanted) return null;
   const exits = own.flatMap(({ id, state }) => (state.name === "lost" ? [{ id, ...state.exit }] : []));
   const last = exits.toSorted((a, b) => b.atMs - a.atMs)[0];
+  // That replacements start is what a restart does; that one has ended is a problem.
+  if (restart && (!last || last.atMs < restart.sinceMs)) return null;
   return `${ready} of ${wanted} instances are ready${last ? `; ${last.id} ended: ${last.problem}` : ""}`;
 }
 
@@ -132,16 +137,23 @@ export function retentionView(service: ServiceRecord, release: ReleaseRecord, kn
     floorUntilMs: window.floorUntilMs,
     fromSessions: window.fromSessions,
     wouldCut: window.wouldCut ?? null,
-    retires: retirementView(outlook, left),
+    retires: retirementView(outlook, left, window.rule === "forecast" ? null : window.deadlineMs),
     why: window.why,
   };
 }
 
-/** When a release will have retired; null where nobody can tell. */
-export function retirementView(outlook: Outlook | undefined, left: number | undefined): RetirementView | null {
+/**
+ * When a release will have retired; null where nobody can tell.
+ * @param deadlineMs epoch time at which its window ends whatever is live; null: the forecast has that in it
+ */
+export function retirementView(
+  outlook: Outlook | undefined,
+  left: number | undefined,
+  deadlineMs: number | null,
+): RetirementView | null {
   if (!outlook?.forecast || left === undefined) return null;
   const { lowMs, medianMs, highMs, known } = outlook.forecast;
-  const at = (ms: number) => Math.round(outlook.atMs + ms);
+  const at = (ms: number) => Math.min(deadlineMs ?? Infinity, Math.round(outlook.atMs + ms));
   return { lowMs: at(lowMs), medianMs: at(medianMs), highMs: at(highMs), known };
 }
 

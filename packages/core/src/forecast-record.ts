@@ -87,8 +87,10 @@ const LEAST_REACH = 0.05;
 const PRIOR_TRIALS = 5;
 const PRIOR_WIDER = 1.3;
 /** The standard normal law in units in which the ends of its 80% interval are -1 and 1: its values, and its variance. */
-const PRIOR_SCORES = Array.from({ length: 40 }, (_, index) => {
-  const share = (index + 0.5) / 40;
+/** An odd number, so that their median is 0. */
+const PRIOR_MANY = 41;
+const PRIOR_SCORES = Array.from({ length: PRIOR_MANY }, (_, index) => {
+  const share = (index + 0.5) / PRIOR_MANY;
   return Math.log(share / (1 - share)) / Math.log(1 / OUTSIDE - 1);
 });
 const UNIT_VARIANCE = 1 / 1.2816 ** 2;

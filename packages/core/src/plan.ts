@@ -3,7 +3,7 @@ import { isAlive, type Instance, type InstanceExit } from "./instance.ts";
 import { formatDuration } from "./duration.ts";
 import type { ReleaseRecord, ReleaseState, Restart, ServiceRecord } from "./release.ts";
 import { expiring, ramping, ready, retired } from "./release.ts";
-import { nextRestart } from "./restart.ts";
+import { nextRestart, RESTARTED } from "./restart.ts";
 import { beyondMost, retainedWindow, type Outlook } from "./retention.ts";
 import { sessionsOn, type SessionCount } from "./session.ts";
 
@@ -210,7 +210,7 @@ function planServing(
 }
 
 function whyRestart(next: Restart | null): string {
-  if (!next) return "all instances are replaced";
+  if (!next) return RESTARTED;
   const names = next.leaving.join(", ");
   return next.leavingSinceMs === null ? `${names}: next to be replaced` : `${names}: replaced, no new session any more`;
 }

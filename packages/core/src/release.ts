@@ -133,7 +133,9 @@ export function transition(release: ReleaseRecord, to: ReleaseState): ReleaseRec
       allowed: ALLOWED[from].join(", "),
     });
   }
-  return { ...release, state: to, currentAtMs: to.name === "current" ? to.sinceMs : release.currentAtMs };
+  // What is on its way to take new sessions is not prepared to be left.
+  const preparation = to.name === "starting" || to.name === "ramping" ? null : release.preparation;
+  return { ...release, state: to, preparation, currentAtMs: to.name === "current" ? to.sinceMs : release.currentAtMs };
 }
 
 /** What a release takes. */

@@ -1,6 +1,9 @@
 import { isAlive, type Instance } from "./instance.ts";
 import type { Restart } from "./release.ts";
 
+/** Why a rolling restart is over, where it was not called off. */
+export const RESTARTED = "all instances are replaced";
+
 /** A rolling restart as it begins. @param instances that are to be replaced, in this order */
 export function beginRestart(
   instances: readonly string[],

@@ -22,17 +22,6 @@ describe("a fixed window", () => {
   ])("at %d ms says %s", (nowMs, verdict) => {
     expect(windowAt(policy, nowMs)).toMatchObject({ verdict, deadlineMs: 3000, floorUntilMs: 1500, rule: "fixed" });
   });
-
-  test("is not made longer by a floor, which ends with it at the latest", () => {
-    fc.assert(
-      fc.property(fc.nat(5000), fc.nat(5000), fc.nat(12_000), (window, floor, nowMs) => {
-        const verdict = windowAt({ ...KEPT, policy: "fixed", window, floor }, nowMs);
-        const sinceMs = Math.max(nowMs, 1000);
-        expect(verdict.deadlineMs).toBe(1000 + window);
-        expect(verdict.verdict).toBe(sinceMs >= 1000 + window ? "expire" : sinceMs < 1000 + floor ? "keep" : "retire");
-      }),
-    );
-  });
 });
 
 test("until-empty never ends a session by its age", () => {

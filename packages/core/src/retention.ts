@@ -39,10 +39,8 @@ export function retainedWindow(
   const { state } = release;
   if (state.name !== "retained") throw new Error(`release ${release.id} is ${state.name}, not retained`);
   const said = state.deadlineMs ?? undefined;
-  // A fixed window is a promise of when it ends; being kept warm does not lengthen it.
-  const within = policy.policy === "fixed" ? { ...policy, floor: Math.min(policy.floor, policy.window) } : policy;
   return windowOf(
-    within,
+    policy,
     {
       cutoverMs: state.sinceMs,
       liveAtCutover: state.live,

@@ -64,6 +64,10 @@ describe("what the configuration leaves out", () => {
     expect(serviceOf({ retention: { policy: "quantile", ceiling: "1m" } })).toMatchObject({
       retention: { policy: "quantile", quantile: 0.95, factor: 1, ceiling: 60_000, floor: 60_000 },
     });
+    // A fixed window is no longer for being kept warm.
+    expect(serviceOf({ retention: { policy: "fixed", window: "1m", floor: "1h" } })).toMatchObject({
+      retention: { floor: 60_000 },
+    });
     expect(serviceOf({ gate: { command: "check" } })).toMatchObject({ gate: { command: ["check"], timeout: 60_000 } });
   });
 });
@@ -179,6 +183,10 @@ describe("what cannot be meant is refused, with its place and what to write inst
     [
       { retention: { policy: "budget", disruptionBudget: "101%" } },
       'retention.disruptionBudget: "101%" is not a share from 0% and up to 100%; write for example 5% or 0.05',
+    ],
+    [
+      { retention: { policy: "budget", ceiling: "367d" } },
+      'retention.ceiling: "367d" is over 366 days; write for example 30s, 5m or 1h',
     ],
     [
       { retention: { policy: "budget", ceiling: "0s" } },

@@ -2,6 +2,9 @@ import { z } from "zod";
 import { formatDuration, parseDuration } from "./duration.ts";
 import { DEFAULT_CEILING_MS } from "./windows.ts";
 
+/** No service waits for a year, and a date further off cannot always be told. */
+const MOST_MS = 366 * 86_400_000;
+
 /** A duration in a configuration file; milliseconds once read. Of `leastMs` or more: 1 where 0 would never let go. */
 const duration = (what: string, leastMs: 0 | 1 = 0) =>
   z
@@ -9,8 +12,8 @@ const duration = (what: string, leastMs: 0 | 1 = 0) =>
     .meta({ description: `${what} A number and one of ms, s, m, h, d.`, examples: ["500ms", "30s", "5m"] })
     .transform((text, context) => {
       const ms = parseDuration(text);
-      if (ms !== undefined && ms >= leastMs) return ms;
-      const problem = ms === undefined ? "is not a duration" : "is too short";
+      if (ms !== undefined && ms >= leastMs && ms <= MOST_MS) return ms;
+      const problem = ms === undefined ? "is not a duration" : ms < leastMs ? "is too short" : "is over 366 days";
       context.addIssue({ code: "custom", message: `"${text}" ${problem}; write for example 30s, 5m or 1h` });
       return z.NEVER;
     });
@@ -151,6 +154,10 @@ const retention = z
     }),
   ])
   .transform((policy, context) => {
+    // A fixed window is a promise of when it ends; being kept warm does not lengthen it.
+    if (policy.policy === "fixed") {
+      return { ...policy, floor: Math.min(policy.floor ?? DEFAULT_FLOOR_MS, policy.window) };
+    }
     const most = "ceiling" in policy ? policy.ceiling : Infinity;
     const floor = policy.floor ?? Math.min(DEFAULT_FLOOR_MS, most);
     if (floor <= most) return { ...policy, floor };

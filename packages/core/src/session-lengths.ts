@@ -1,9 +1,14 @@
 import { kaplanMeier, type Survival } from "./survival.ts";
 
-/** Sessions as lengths are estimated from them, in columns: when each began, and when it ended (NaN: still open). Epoch ms. */
+/**
+ * Sessions as lengths are estimated from them, in columns: when each began, and when it ended (NaN: still open). Epoch ms.
+ * One that was ended on purpose or by a crash would have lasted longer: it is `forced` (1), and right-censored there.
+ */
 export interface SessionSpans {
   readonly openedAtMs: Float64Array;
   readonly endedAtMs: Float64Array;
+  /** None is where it is left out. */
+  readonly forced?: Uint8Array;
 }
 
 /** How much of the past an estimate uses. */
@@ -46,7 +51,7 @@ export function sessionLengths(
     if (opened > nowMs || (over && end <= sinceMs)) continue;
     entry[kept] = Math.max(0, sinceMs - opened);
     exit[kept] = (over ? end : nowMs) - opened;
-    ended[kept] = over ? 1 : 0;
+    ended[kept] = over && spans.forced?.[row] !== 1 ? 1 : 0;
     kept++;
   }
   const lengths = kaplanMeier({

@@ -244,7 +244,10 @@ function cutAt(policy: WindowPolicy, release: RetainedSessions, deadline: Deadli
   const afterMs = deadline.atMs - nowMs;
   if (afterMs <= 0) return left;
   if (policy.policy === "budget" && deadline.rule !== "ceiling") {
-    return Math.min(left, allowedCuts(policy.disruptionBudget, release.liveAtCutover));
+    const byBudget = Math.min(left, allowedCuts(policy.disruptionBudget, release.liveAtCutover));
+    const atCeiling = groups ? expectedLeft(groups, release.cutoverMs + policy.ceiling - nowMs, release) : 0;
+    // More than the budget, where the ceiling may come first.
+    return Math.max(byBudget, Math.min(left, atCeiling));
   }
   // The count is fresh and the ages may not be: no more are cut than are left.
   return groups && Math.min(left, expectedLeft(groups, afterMs, release));

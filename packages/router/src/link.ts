@@ -18,7 +18,7 @@ import {
 const RECONNECT_MS = 100;
 /** Counts are told this much after a change, ms, so that a busy router does not tell of every request. */
 const COUNTS_EVERY_MS = 50;
-/** Events that the store could not forget are sent again after this, ms. */
+/** Events that the store could not read, or forget, are sent again after this, ms. */
 const EVENTS_AGAIN_MS = 1000;
 /** Events sent in one message at the most. */
 const EVENT_BATCH = 500;
@@ -62,6 +62,8 @@ export function openHostLink(options: HostLinkOptions): HostLink {
   /** Gives up a connection that is not made yet. */
   let abandon: () => void = () => {};
   let eventsUnderWay = false;
+  /** They may have come since the store was last asked. */
+  let eventsWanted = false;
 
   const send = (message: ToControl): void => {
     if (socket?.writable) socket.write(encodeMessage(message));
@@ -86,15 +88,21 @@ export function openHostLink(options: HostLinkOptions): HostLink {
 
   /** One batch at a time: the next goes out when control has stored this one. */
   const sendEvents = async (): Promise<void> => {
+    eventsWanted = true;
     if (eventsUnderWay || !socket) return;
     eventsUnderWay = true;
     try {
-      const events = await pins.events(EVENT_BATCH);
-      if (events.length > 0 && socket) return send({ type: "events", events });
+      // What is stored while the store is being asked may be missing in its answer.
+      while (eventsWanted) {
+        eventsWanted = false;
+        const events = await pins.events(EVENT_BATCH);
+        if (events.length > 0 && socket) return send({ type: "events", events });
+      }
       eventsUnderWay = false;
     } catch (thrown) {
       eventsUnderWay = false;
       log("link.events.unreadable", { problem: asHoldoverError(thrown).message });
+      cancelEvents = clock.after(EVENTS_AGAIN_MS, () => void sendEvents());
     }
   };
 

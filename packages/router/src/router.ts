@@ -40,7 +40,7 @@ export interface Router {
   /** The instance died. */
   lose(instance: string): Promise<void>;
   sessions(query: SessionQuery): LiveSession[];
-  ages(query: AgesQuery): SessionAges;
+  ages(query: AgesQuery): Promise<SessionAges>;
   counts(): Map<string, SessionCount>;
   traffic(): Traffic;
   closing(): boolean;

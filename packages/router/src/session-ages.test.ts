@@ -1,4 +1,4 @@
-import { SessionRegistry, type AgeGroup } from "@holdover/core";
+import { SessionRegistry, type AgeGroup, type Clock } from "@holdover/core";
 import { expect, test } from "vitest";
 import { connect, release, SessionsWorld, table } from "../test/sessions-fixture.ts";
 import { sessionAges } from "./session-ages.ts";
@@ -17,7 +17,7 @@ test("ages come by release and label, or by instance and label; lingering sessio
   await world.clock.advance(1000);
   const atMs = world.clock.now();
   const none = { ageMs: [], count: [], sessions: 0 };
-  expect(sessions.ages({ service: "rooms", by: "release" })).toEqual({
+  expect(await sessions.ages({ service: "rooms", by: "release" })).toEqual({
     atMs,
     groups: [
       {
@@ -36,15 +36,17 @@ test("ages come by release and label, or by instance and label; lingering sessio
       },
     ],
   });
-  const { groups } = sessions.ages({ service: "rooms", by: "instance" });
+  const { groups } = await sessions.ages({ service: "rooms", by: "instance" });
   expect(groups.map(nameOf)).toEqual([
     ["v1", "v1-1", "support"],
     ["v1", "v1-1", null],
     ["v1", "v1-2", "support"],
   ]);
   await sessions.lose("v1-1");
-  expect(sessions.ages({ service: "rooms", by: "release" }).groups.map(({ open }) => open.sessions)).toEqual([1]);
-  expect(sessions.ages({ service: "nobody", by: "release" }).groups).toEqual([]);
+  expect((await sessions.ages({ service: "rooms", by: "release" })).groups.map(({ open }) => open.sessions)).toEqual([
+    1,
+  ]);
+  expect((await sessions.ages({ service: "nobody", by: "release" })).groups).toEqual([]);
   sessions.close();
 });
 
@@ -63,14 +65,15 @@ test("a session's label is what its first request had, also after it was placed 
   sessions.close();
 });
 
-test("a large group is a sample of even ages, whose counts add up to all of it", () => {
+test("a large group is a sample of even ages, whose counts add up to all of it", async () => {
   const registry = new SessionRegistry();
   const many = 123_457;
   for (let n = 0; n < many; n++) {
     const place = { release: "v1", instance: "v1-1", fence: n };
     registry.attach(registry.add({ service: "rooms", key: `${n}`, ...place, openedAtMs: n, label: null }, 0, 0), 0, 0);
   }
-  const { groups } = sessionAges(registry, { service: "rooms", by: "release" }, many);
+  const clock: Clock = { now: () => many, after: (_, run) => (setImmediate(run), () => {}) };
+  const { groups } = await sessionAges(registry, { service: "rooms", by: "release" }, clock);
   expect(groups).toHaveLength(1);
   const { open } = groups[0] as AgeGroup;
   expect(open.sessions).toBe(many);

@@ -2,6 +2,7 @@ import {
   binAges,
   type AgeGroup,
   type AgesQuery,
+  type Clock,
   type Session,
   type SessionAges,
   type SessionRegistry,
@@ -9,6 +10,8 @@ import {
 
 /** Of more sessions than this a group keeps a sample: half of it to all of it, evenly over the registry's order. */
 const MOST_SAMPLED = 20_000;
+/** So many sessions are looked at in one go, and others get their turn in between. */
+const SLICE = 10_000;
 
 /** Every so manieth number of those that it is given: in one pass, before anybody knows how many there are. */
 class Sample {
@@ -43,11 +46,20 @@ interface Group extends Pick<AgeGroup, "release" | "instance" | "label"> {
 
 /**
  * How old the sessions of a service are, and how much longer those without a connection may linger.
- * A session without a place is on no instance, and holds none back: it is left out.
+ * A session without a place is on no instance, and holds none back: it is left out. What changes meanwhile is counted as it
+ * is when its turn comes.
  */
-export function sessionAges(registry: SessionRegistry, { service, by }: AgesQuery, nowMs: number): SessionAges {
+export async function sessionAges(
+  registry: SessionRegistry,
+  { service, by }: AgesQuery,
+  clock: Clock,
+): Promise<SessionAges> {
   const groups = new Map<string, Map<string | null, Group>>();
+  const atMs = clock.now();
+  let seen = 0;
   for (const session of registry.of(service)) {
+    seen += 1;
+    if (seen % SLICE === 0) await new Promise<void>((resolve) => void clock.after(0, resolve));
     const { place, label, state } = session;
     if (!place) continue;
     // No two releases have an instance in common, so its name is enough.
@@ -56,11 +68,11 @@ export function sessionAges(registry: SessionRegistry, { service, by }: AgesQuer
     if (!byLabel) groups.set(name, (byLabel = new Map()));
     let group = byLabel.get(label);
     if (!group) byLabel.set(label, (group = groupOf(session, by)));
-    if (state.name === "lingering") group.lingering.add(state.sinceMs + session.lingerMs - nowMs);
-    else group.open.add(nowMs - session.openedAtMs);
+    if (state.name === "lingering") group.lingering.add(state.sinceMs + session.lingerMs - atMs);
+    else group.open.add(atMs - session.openedAtMs);
   }
   return {
-    atMs: nowMs,
+    atMs,
     groups: Array.from(groups.values(), (byLabel) => Array.from(byLabel.values(), answerOf)).flat(),
   };
 }

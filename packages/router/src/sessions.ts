@@ -185,12 +185,11 @@ export class Sessions implements SessionHolder {
     return listSessions(this.#registry, query, (session) => this.#wedged.since(session));
   }
 
-  ages(query: AgesQuery): SessionAges {
-    return sessionAges(this.#registry, query, this.#options.clock.now());
+  ages(query: AgesQuery): Promise<SessionAges> {
+    return sessionAges(this.#registry, query, this.#options.clock);
   }
 
   #tableChanged(): void {
-    this.#wedged.tableChanged();
     this.#ages.follow(this.#inForce.services(), this.#parts.all());
     // Control lists every instance that is alive: one that is missing has died, and its sessions have to know.
     if (this.#inForce.table.number === 0) return;

@@ -4,6 +4,8 @@ import type { Part, Parts } from "./parts.ts";
 /** Connections are looked at every tenth of the time after which a session is wedged, and at most every so many ms. */
 const LEAST_LOOK_MS = 1000;
 const LOOKS = 10;
+/** Sessions looked at in one go: a large release is looked at in slices, and holds nobody up. */
+const SLICE = 5000;
 
 /** How many bytes had passed a connection, and at which look that was first so. */
 interface Quiet {
@@ -20,33 +22,58 @@ export class Wedged {
   #quiet = new Map<Part, Quiet>();
   #since = new Map<Session, number>();
   #lookedAtMs = Number.NEGATIVE_INFINITY;
+  /** What was watched at the last look, in words. */
+  #watched = "";
+  /** The look that is under way. */
+  #walk: Generator<void, boolean> | null = null;
+  #nowMs = 0;
 
-  /** The next look is due at once: what is wedged by one table may not be by another. */
-  tableChanged(): void {
-    this.#lookedAtMs = Number.NEGATIVE_INFINITY;
+  /** Goes on with a look, or begins one that is due. True: other sessions are wedged than before. */
+  look(services: Iterable<RoutedService>, registry: SessionRegistry, parts: Parts, nowMs: number): boolean {
+    this.#nowMs = nowMs;
+    this.#walk ??= this.#begin(services, registry, parts);
+    if (!this.#walk) return false;
+    for (let step = 0; step < SLICE; step++) {
+      const { done, value } = this.#walk.next();
+      if (!done) continue;
+      this.#walk = null;
+      return value;
+    }
+    return false;
   }
 
-  /** True: other sessions are wedged than before. */
-  look(services: Iterable<RoutedService>, registry: SessionRegistry, parts: Parts, nowMs: number): boolean {
+  #begin(services: Iterable<RoutedService>, registry: SessionRegistry, parts: Parts): Generator<void, boolean> | null {
     const watched = [...services].flatMap((service) => service.releases.flatMap(watchedOf));
+    const words = JSON.stringify(watched);
     const everyMs = Math.max(LEAST_LOOK_MS, Math.min(...watched.map(({ afterMs }) => afterMs)) / LOOKS);
-    // A clock that was set back must not put it off.
-    if (Math.abs(nowMs - this.#lookedAtMs) < everyMs && watched.length > 0) return false;
-    this.#lookedAtMs = nowMs;
-    const before = { quiet: this.#quiet, since: this.#since };
-    this.#quiet = new Map();
-    this.#since = new Map();
+    // What is wedged by one table may not be by another. A clock that was set back must not put it off.
+    if (words === this.#watched && Math.abs(this.#nowMs - this.#lookedAtMs) < everyMs) return null;
+    this.#watched = words;
+    this.#lookedAtMs = this.#nowMs;
+    return this.#lookAtAll(watched, registry, parts);
+  }
+
+  *#lookAtAll(
+    watched: readonly { readonly afterMs: number; readonly instances: readonly string[] }[],
+    registry: SessionRegistry,
+    parts: Parts,
+  ): Generator<void, boolean> {
+    const quiet = new Map<Part, Quiet>();
+    const since = new Map<Session, number>();
     for (const { afterMs, instances } of watched) {
       for (const instance of instances) {
-        for (const session of registry.on(instance.id)) {
+        for (const session of registry.on(instance)) {
+          yield;
           if (session.state.name !== "open") continue;
-          const sinceMs = this.#lookAt(parts.of(session), before.quiet, nowMs);
-          if (nowMs - sinceMs >= afterMs) this.#since.set(session, sinceMs);
+          const sinceMs = this.#lookAt(parts.of(session), quiet);
+          if (this.#nowMs - sinceMs >= afterMs) since.set(session, sinceMs);
         }
       }
     }
-    const { since } = before;
-    return since.size !== this.#since.size || [...since.keys()].some((session) => !this.#since.has(session));
+    const before = this.#since;
+    this.#quiet = quiet;
+    this.#since = since;
+    return before.size !== since.size || [...before.keys()].some((session) => !since.has(session));
   }
 
   /** Since when nothing was sent, epoch ms, where that makes it wedged; null: it is not. */
@@ -75,19 +102,20 @@ export class Wedged {
     }
   }
 
-  #lookAt(parts: Iterable<Part>, before: ReadonlyMap<Part, Quiet>, nowMs: number): number {
+  #lookAt(parts: Iterable<Part>, quiet: Map<Part, Quiet>): number {
+    const nowMs = this.#nowMs;
     let latestMs = Number.NEGATIVE_INFINITY;
     for (const part of parts) {
       const bytes = part.connection.bytes();
-      const known = before.get(part);
-      const quiet = known?.bytes === bytes && known.sinceMs <= nowMs ? known : { bytes, sinceMs: nowMs };
-      this.#quiet.set(part, quiet);
-      latestMs = Math.max(latestMs, quiet.sinceMs);
+      const known = this.#quiet.get(part);
+      const found = known?.bytes === bytes && known.sinceMs <= nowMs ? known : { bytes, sinceMs: nowMs };
+      quiet.set(part, found);
+      latestMs = Math.max(latestMs, found.sinceMs);
     }
     return latestMs;
   }
 }
 
-function watchedOf({ wedged, instances }: RoutedRelease): { afterMs: number; instances: RoutedRelease["instances"] }[] {
-  return wedged ? [{ afterMs: wedged.afterMs, instances }] : [];
+function watchedOf({ wedged, instances }: RoutedRelease): { afterMs: number; instances: string[] }[] {
+  return wedged ? [{ afterMs: wedged.afterMs, instances: instances.map(({ id }) => id) }] : [];
 }

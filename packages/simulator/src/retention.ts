@@ -17,6 +17,7 @@ import {
   type SessionLengths,
   settle,
   type TrialQuestion,
+  UNBOUNDED_HORIZON_MS,
   type WindowPolicy,
 } from "@holdover/core";
 import { historyOf } from "./history.ts";
@@ -53,7 +54,6 @@ const MOST_DEPLOYS = 10_000;
 const LOOK_EVERY_MS = 1000;
 /** The fractional part of the golden ratio: multiples of it fall evenly into every period, so no minute is left untried. */
 const GOLDEN = 0.618033988749895;
-const NO_CEILING_MS = 30 * 86_400_000;
 
 /**
  * Deploys again and again on a trace and tells how each policy does. A release holds the sessions that began while it was
@@ -200,7 +200,7 @@ function ask(
   const retiredMs = left[sessions - allowed - 1] ?? 0;
   const asked = { ...question, allowed };
   let forecast: ReleaseOutcome["forecast"];
-  const model = retiredMs > 0 ? foresee(allowed, limitMs) : undefined;
+  const model = retiredMs > 0 ? foresee(allowed) : undefined;
   if (model) {
     if (question.deploy) {
       forecast = { ...calibrate(play.record, model, asked, limitMs), model, actualMs: Math.min(retiredMs, limitMs) };
@@ -211,24 +211,19 @@ function ask(
   if (question.deploy) outcome(Math.min(limitMs, looked(retiredMs)), forecast);
 }
 
-/** The forecast of a moment; undefined without an estimate of lengths. */
-type Foresight = (allowed: number, horizonMs: number) => RetirementForecast | undefined;
+/** The forecast of a moment, not cut off at any ceiling; undefined without an estimate of lengths. */
+type Foresight = (allowed: number) => RetirementForecast | undefined;
 
 /** What several policies ask of one moment is worked out once. */
 function foresight(ages: Float64Array, lengths: SessionLengths): Foresight {
   if (lengths.kind === "unknown") return () => undefined;
   const groups = [{ live: binAges(ages), lengths: lengths.lengths }];
-  const made: { readonly allowed: number; readonly horizonMs: number; readonly model: RetirementForecast }[] = [];
-  return (allowed, horizonMs) => {
-    const known = made.find(
-      (one) =>
-        one.allowed === allowed &&
-        // The search goes four times as far as its answer: a horizon past that has no part in it.
-        (one.horizonMs === horizonMs || 4 * one.model.highMs <= Math.min(one.horizonMs, horizonMs)),
-    );
-    if (known) return known.model;
-    const model = forecastRetirement({ groups, allowed, horizonMs });
-    made.push({ allowed, horizonMs, model });
+  const made = new Map<number, RetirementForecast>();
+  return (allowed) => {
+    const known = made.get(allowed);
+    if (known) return known;
+    const model = forecastRetirement({ groups, allowed, horizonMs: UNBOUNDED_HORIZON_MS });
+    made.set(allowed, model);
     return model;
   };
 }
@@ -242,7 +237,7 @@ function hardStopMs(policy: WindowPolicy): number {
     case "fixed":
       return Math.max(policy.window, DEFAULT_CEILING_MS);
     case "until-empty":
-      return NO_CEILING_MS;
+      return UNBOUNDED_HORIZON_MS;
   }
 }
 

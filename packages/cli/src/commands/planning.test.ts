@@ -52,7 +52,7 @@ describe("forecast", () => {
     expect(`\n${out}`).toMatchInlineSnapshot(`
       "
       rooms v1 is retained: 12 sessions left, retires about 22:45 (80%: 22:33 to 23:18), from 1204 ended sessions, corrected by 34 past forecasts
-      window (budget): kept until 22:45:20 (in 32m), as forecast; hard stop 06:13:20; would cut no session
+      window (budget): kept until 22:45:20 (in 32m), as forecast; hard stop 2023-11-15 06:13:20; would cut no session
 
       sessions left   ⠒⠒ median   ░░ 80%
       12 ┤⠑⠢⡀
@@ -132,7 +132,7 @@ describe("forecast", () => {
     forecasts(forecastView("v1", { ...unknown, sessions: 1, lengths, retention }));
     expect((await run("forecast v1")).out.split("\n")).toEqual([
       `rooms v1 is retained: 1 session left; nobody can tell when it retires: ${why}`,
-      "window (budget): kept until 06:13:20 (in 8h); whom it would cut is not known",
+      "window (budget): kept until 2023-11-15 06:13:20 (in 8h); whom it would cut is not known",
       retention.why,
       "",
     ]);

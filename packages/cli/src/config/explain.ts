@@ -243,12 +243,18 @@ function exampleAt(context: Context, path: Path): string {
 }
 
 function rangeAt(context: Context, path: Path): string {
-  const schema = schemasAt(context.schema, path).find((candidate) => candidate.minimum !== undefined);
+  const schema = schemasAt(context.schema, path).find(
+    ({ minimum, exclusiveMinimum }) => minimum !== undefined || exclusiveMinimum !== undefined,
+  );
+  const what = schema?.type === "number" ? "a number" : "a whole number";
+  const above = schema?.exclusiveMinimum;
+  const from = above === undefined ? `from ${schema?.minimum ?? 0}` : `above ${above}`;
+  const below = schema?.exclusiveMaximum;
+  if (below !== undefined) return `Write ${what} ${from} and below ${below}`;
   const most = schema?.maximum;
-  const least = schema?.minimum ?? 0;
-  return most === undefined || most >= Number.MAX_SAFE_INTEGER
-    ? `Write a whole number from ${least} up`
-    : `Write a whole number from ${least} to ${most}`;
+  if (most !== undefined && most < Number.MAX_SAFE_INTEGER)
+    return `Write ${what} ${from} ${above === undefined ? "to" : "and up to"} ${most}`;
+  return above === undefined ? `Write ${what} ${from} up` : `Write ${what} ${from}`;
 }
 
 function capital(text: string): string {

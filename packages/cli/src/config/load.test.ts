@@ -138,6 +138,14 @@ const BAD: Readonly<Record<string, readonly [content: string | Buffer, ...answer
     "services:\n  rooms:\n    instances: 2\n",
     "2:3 `rooms` has no `command` | Add it, for example `command: node server.js`.",
   ],
+  "a quantile in percent": [
+    service("    retention: { policy: quantile, quantile: 95 }\n"),
+    "4:46 `quantile` is 95, which is out of range | Write a number above 0 and below 1.",
+  ],
+  "a factor of nothing": [
+    service("    retention: { policy: quantile, factor: 0 }\n"),
+    "4:44 `factor` is 0, which is out of range | Write a number above 0 and up to 100.",
+  ],
   "an unknown retention policy": [
     service("    retention: { policy: untilempty }\n"),
     '4:26 `policy` cannot be "untilempty"; did you mean until-empty? | Write one of: budget, quantile, fixed, until-empty.',

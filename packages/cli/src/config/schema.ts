@@ -13,6 +13,8 @@ export interface JsonSchema {
   readonly const?: unknown;
   readonly minimum?: number;
   readonly maximum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly exclusiveMaximum?: number;
 }
 
 /** The JSON Schema of holdover.yaml as a person writes it: durations as text, everything with a default optional. */

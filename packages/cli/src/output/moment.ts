@@ -5,10 +5,11 @@ export function age(ms: number): string {
   return formatDuration(Math.max(0, ms));
 }
 
-/** A time of day where the moment is less than a day away, else with its date; local time. */
+/** A time of day where the moment is on the same day, else with its date; local time. */
 export function moment(atMs: number, nowMs: number): string {
   const at = localText(atMs);
-  return at.slice(Math.abs(atMs - nowMs) < DAY_MS ? "YYYY-MM-DD ".length : 0);
+  const date = "YYYY-MM-DD".length;
+  return at.slice(0, date) === localText(nowMs).slice(0, date) ? at.slice(date + 1) : at;
 }
 
 /** As {@link moment}, for moments that are only estimated: to the second where the last is minutes away, else to the minute. */
@@ -31,7 +32,6 @@ export function timeOfDay(atMs: number): string {
   return localText(atMs).slice("YYYY-MM-DD ".length, -":SS".length);
 }
 
-const DAY_MS = 86_400_000;
 const SECONDS_WITHIN_MS = 10 * 60_000;
 
 function localText(atMs: number): string {

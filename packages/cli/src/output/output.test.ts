@@ -141,7 +141,7 @@ describe("in UTC, at 22:13:20", () => {
     const retention = { ...told, rule: "forecast", wouldCut: 2 } as const;
     expect(details("retained", { sessions, retention })).toEqual([
       "kept until 22:45:20 (in 32m), 80%: 22:33 to 23:18",
-      "from 1204 ended sessions; hard stop 06:13:20; would cut 2 sessions",
+      "from 1204 ended sessions; hard stop 2023-11-15 06:13:20; would cut 2 sessions",
     ]);
     const late = { ...retention, deadlineMs: NOW_MS + 1, retires: { ...RETIRES, known: false } };
     expect(details("retained", { sessions, retention: late })[0]).toBe(
@@ -153,7 +153,7 @@ describe("in UTC, at 22:13:20", () => {
     const { hardStopMs, why } = told;
     const retention = { ...told, rule: "ceiling", deadlineMs: hardStopMs, wouldCut: 1.26 } as const;
     expect(details("retained", { sessions, retention })).toEqual([
-      `kept until 06:13:20 (in 8h): ${why}`,
+      `kept until 2023-11-15 06:13:20 (in 8h): ${why}`,
       "retires about 22:45 (80%: 22:33 to 23:18); would cut about 1.3 sessions",
     ]);
     expect(details("retained", { sessions, retention: { ...retention, retires: null, wouldCut: null } })[1]).toBe(

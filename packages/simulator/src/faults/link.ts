@@ -64,6 +64,8 @@ interface Connection {
   lastToControlMs: number;
   /** The last number of the batch that is under way; null: none is. */
   batch: number | null;
+  /** Events may have come since the store was last asked. */
+  eventsWanted: boolean;
   instances: readonly Instance[] | null;
   counts: Counts | null;
 }
@@ -196,6 +198,7 @@ export class Link {
       lastToHostMs: 0,
       lastToControlMs: 0,
       batch: null,
+      eventsWanted: false,
       instances: null,
       counts: null,
     };
@@ -300,9 +303,15 @@ export class Link {
   async #sendEvents(): Promise<void> {
     const host = this.#host;
     const connection = this.#connection;
-    if (!host || !connection || connection.batch !== null) return;
+    if (!host || !connection) return;
+    connection.eventsWanted = true;
+    if (connection.batch !== null) return;
     connection.batch = 0;
-    const events = await host.events(EVENT_BATCH);
+    let events: readonly SessionEvent[] = [];
+    while (connection.eventsWanted && events.length === 0) {
+      connection.eventsWanted = false;
+      events = await host.events(EVENT_BATCH);
+    }
     const last = events.at(-1);
     connection.batch = last?.seq ?? null;
     if (!last || this.#connection !== connection) return;
