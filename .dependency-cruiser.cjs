@@ -23,6 +23,9 @@ module.exports = {
     only("adapters-import-core", "adapters", ["core", "testkit"]),
     // It runs the very same router and control under virtual time: the parts of them that know ports and a clock only.
     only("simulator-imports-what-it-runs", "simulator", ["core", "router", "control"]),
+    only("worker-imports-core", "worker", ["core", "testkit"]),
+    // It runs in a browser: the other two are for its tests.
+    only("client-imports-nothing-of-ours", "client", ["worker", "testkit"]),
     only("testkit-imports-core", "testkit", ["core"]),
     {
       name: "testkit-is-for-tests",

@@ -11,12 +11,14 @@ import {
 } from "@holdover/core";
 import type {
   AuditEntryView,
+  AuditVerdict,
   DeployPlanView,
   DeployRequest,
   EndedSessionView,
   ForecastView,
   InstanceView,
   LiveSessionView,
+  NewTokenView,
   PreparedView,
   PrepareRequest,
   ReleaseView,
@@ -25,6 +27,8 @@ import type {
   RollbackRequest,
   ServiceView,
   StatusView,
+  TokenRequest,
+  TokenView,
 } from "@holdover/control";
 
 export type {
@@ -41,6 +45,7 @@ export type {
   RetirementView,
   ServiceView,
   StatusView,
+  TokenView,
 } from "@holdover/control";
 
 /** How long a question may take, in ms. */
@@ -49,6 +54,8 @@ const READ_MS = 10_000;
 const CHANGE_MS = 30_000;
 /** Following the whole audit chain, in ms. */
 const VERIFY_MS = 120_000;
+/** Following and sending all of it, in ms. */
+const EXPORT_MS = 600_000;
 /** The longest answer, 10,000 sessions or log lines, is a few MiB. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
@@ -194,8 +201,34 @@ export class ApiClient {
     return (await this.#get<{ entries: AuditEntryView[] }>("/v1/audit", { after: seq, limit })).entries;
   }
 
-  async verifyAudit(): Promise<{ entries: number; head: string }> {
+  async verifyAudit(): Promise<AuditVerdict> {
     return this.#call("GET", "/v1/audit/verify", undefined, VERIFY_MS);
+  }
+
+  /**
+   * The audit log as lines of JSON, each with its newline; without the signed head at the end it is not whole.
+   * @param until the last entry; left out: the last there is
+   * @param take where the text goes, piece by piece
+   */
+  async exportAudit(after: number, until: number | undefined, take: (text: string) => void): Promise<void> {
+    const query = new URLSearchParams({ after: String(after), ...(until !== undefined && { until: String(until) }) });
+    const path = `/v1/audit/export?${query.toString()}`;
+    const { status, text } = await this.#exchange("GET", path, undefined, EXPORT_MS, take);
+    if (status !== 200) this.#refused("GET", path, status, text);
+  }
+
+  /** By name; without the one in the file. */
+  async tokens(): Promise<readonly TokenView[]> {
+    return (await this.#get<{ tokens: TokenView[] }>("/v1/tokens")).tokens;
+  }
+
+  /** Makes a token; its secret is told this once. */
+  async createToken(body: TokenRequest): Promise<NewTokenView> {
+    return this.#post("/v1/tokens", body);
+  }
+
+  async revokeToken(name: string): Promise<void> {
+    await this.#delete(`/v1/tokens/${encodeURIComponent(name)}`);
   }
 
   /** Asks for the end; it has not come yet when this resolves. */
@@ -221,15 +254,22 @@ export class ApiClient {
     const { status, text } = await this.#exchange(method, path, body, limitMs);
     const answer = parsed(text);
     if (status >= 200 && status < 300 && answer !== undefined) return answer as Answer;
+    return this.#refused(method, path, status, text);
+  }
+
+  #refused(method: string, path: string, status: number, text: string): never {
+    const answer = parsed(text);
     if (hasError(answer)) throw errorFromBody(answer.error);
     throw new HoldoverError("INTERNAL", { problem: `${method} ${path} was answered with ${status} and no JSON.` });
   }
 
+  /** @param take takes the body of a good answer as it comes; `text` is empty then */
   #exchange(
     method: string,
     path: string,
     body: string | undefined,
     limitMs: number,
+    take?: (text: string) => void,
   ): Promise<{ status: number; text: string }> {
     const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
     const fail = (error: unknown) => reject(this.#unreachable(error));
@@ -254,11 +294,14 @@ export class ApiClient {
     call.once("response", (response) => {
       const chunks: Buffer[] = [];
       let bytes = 0;
-      response.on("data", (chunk: Buffer) => {
-        bytes += chunk.length;
-        chunks.push(chunk);
-        if (bytes > MAX_ANSWER_BYTES) response.destroy(new Error(`the answer is over ${MAX_ANSWER_BYTES} bytes`));
-      });
+      if (take && response.statusCode === 200) {
+        response.setEncoding("utf8").on("data", take);
+      } else
+        response.on("data", (chunk: Buffer) => {
+          bytes += chunk.length;
+          chunks.push(chunk);
+          if (bytes > MAX_ANSWER_BYTES) response.destroy(new Error(`the answer is over ${MAX_ANSWER_BYTES} bytes`));
+        });
       response.once("error", fail);
       response.once("end", () => {
         resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") });

@@ -62,7 +62,11 @@ export async function keepControl(
     started.on("message", (message: ControlMessage) => {
       if (message.type === "failed") first.reject(errorFromBody(message.error));
       else if (message.type === "notice") onNotice(message.entry);
-      else {
+      else if (message.type === "print") {
+        process.stdout.write(message.text, (error) => {
+          if (!error && started.connected) started.send("printed", () => {});
+        });
+      } else {
         wasUp = true;
         failures = 0;
         cancelUp();

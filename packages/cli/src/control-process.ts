@@ -2,10 +2,19 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openControlLink } from "@holdover/adapters/dataplanes/router";
 import { checkCommand, removeSnapshot, runGate, tailLog, takeSnapshot } from "@holdover/adapters/platforms/process";
+import { openEd25519Signer, publicKeyPem, verifyEd25519 } from "@holdover/adapters/signers/ed25519";
 import { openControlStore } from "@holdover/adapters/stores/sqlite";
-import { Control, createApi, createMetrics, type Builds } from "@holdover/control";
-import { asHoldoverError, type AuditEntry, type ServiceDefinition } from "@holdover/core";
+import {
+  Control,
+  createApi,
+  createAuditSigning,
+  createAuditSinks,
+  createMetrics,
+  type Builds,
+} from "@holdover/control";
+import { asHoldoverError, type AuditEntry, type AuditSinkSetting, type ServiceDefinition } from "@holdover/core";
 import { parseAddress } from "./address.ts";
+import { openAuditSink } from "./audit-sink.ts";
 import { createLogger } from "./logger.ts";
 import { stateDirOf, writeWhole, type StateDir } from "./state-dir.ts";
 import { systemClock } from "./system-clock.ts";
@@ -14,6 +23,10 @@ import { VERSION } from "./version.ts";
 /** What host hands to control: everything is read and checked already, so that a file edited later cannot stop it. */
 export interface ControlConfig {
   readonly api: string;
+  /** Paths are absolute; null: no TLS. */
+  readonly apiTls: { readonly cert: string; readonly key: string } | null;
+  /** Paths of files are absolute. */
+  readonly auditSinks: readonly AuditSinkSetting[];
   readonly services: Readonly<Record<string, ServiceDefinition>>;
 }
 
@@ -21,6 +34,8 @@ export interface ControlConfig {
 export type ControlMessage =
   | { readonly type: "listening"; readonly url: string }
   | { readonly type: "notice"; readonly entry: AuditEntry }
+  /** For standard output, which is host's; it answers with `printed`. */
+  | { readonly type: "print"; readonly text: string }
   | { readonly type: "failed"; readonly error: ReturnType<ReturnType<typeof asHoldoverError>["body"]> };
 
 const logger = createLogger("control");
@@ -37,6 +52,23 @@ async function runControl(state: StateDir, again: boolean): Promise<void> {
   const config = JSON.parse(await readFile(state.config, "utf8")) as ControlConfig;
   const token = (await readFile(state.token, "utf8")).trim();
   const store = openControlStore(state.controlDatabase);
+  const signer = await openEd25519Signer(state.auditKey);
+  await writeWhole(state.auditPublicKey, publicKeyPem(signer.publicKey));
+  const signing = createAuditSigning({
+    audit: store.audit,
+    heads: store.signedHeads,
+    signer,
+    verify: verifyEd25519,
+    clock: systemClock,
+    log: logger,
+  });
+  const sinks = createAuditSinks({
+    audit: store.audit,
+    cursors: store.auditCursors,
+    sinks: config.auditSinks.map((setting) => openAuditSink(setting, process.env)),
+    clock: systemClock,
+    log: logger,
+  });
   const link = await openControlLink({ socketPath: state.linkSocket, clock: systemClock, log });
   const control = new Control({
     releases: store.releases,
@@ -68,17 +100,24 @@ async function runControl(state: StateDir, again: boolean): Promise<void> {
     traffic: () => link.dataPlane.traffic(),
     totals: () => store.history.totals(),
     auditHead: () => store.audit.head(),
+    auditSinks: () => sinks.states(),
   });
   const api = await createApi({
     operations: control,
     audit: store.audit,
+    signing,
+    auditSinks: () => sinks.states(),
+    tokens: store.tokens,
     token,
     tokenFile: state.token,
+    ...(config.apiTls && { tls: config.apiTls }),
     version: VERSION,
     ready: () => control.notReady(),
     metrics: () => metrics.text(),
     log: logger,
   });
+  await signing.start();
+  sinks.start();
   // What else can fail has not by now: an instance that it started would be left behind.
   await control.start(again ? null : config.services);
   const { url } = await api.listen({ socketPath: state.apiSocket, ...parseAddress(config.api, "api") });
@@ -93,6 +132,8 @@ async function runControl(state: StateDir, again: boolean): Promise<void> {
     await api.close();
     await control.stop();
     await link.close();
+    await sinks.stop();
+    await signing.stop();
     store.close();
     await rm(state.controlPid, { force: true });
     // A snapshot or a gate may still be under way; the next control process begins it again.

@@ -238,7 +238,10 @@ function controlConfig({ config, configDir }: HostOptions): ControlConfig {
     const dir = definition.dir === undefined ? undefined : resolve(configDir, definition.dir);
     return [name, { ...definition, dir }] as const;
   });
-  return { api: config.api, services: Object.fromEntries(services) };
+  const sinks = config.audit.sinks.map((sink) => ("file" in sink ? { file: resolve(configDir, sink.file) } : sink));
+  const { cert, key } = config.apiTls ?? {};
+  const apiTls = cert && key ? { cert: resolve(configDir, cert), key: resolve(configDir, key) } : null;
+  return { api: config.api, apiTls, auditSinks: sinks, services: Object.fromEntries(services) };
 }
 
 async function removeRunFiles(state: StateDir): Promise<void> {

@@ -415,8 +415,11 @@ test("audit tail follows by number; audit verify exits 1 where the chain is brok
     "/v1/audit?after=5&limit=1000",
     "/v1/audit?after=5&limit=1000",
   ]);
-  answer("GET /v1/audit/verify", { entries: 6, head: "abc" });
-  expect(await run("audit verify")).toMatchObject({ exit: 0, out: "The audit chain is whole: 6 entries, head abc\n" });
+  answer("GET /v1/audit/verify", { entries: 6, head: "abc", signed: null });
+  expect(await run("audit verify")).toMatchObject({
+    exit: 0,
+    out: "The audit chain is whole: 6 entries, head abc, not signed yet\n",
+  });
   answer("GET /v1/audit/verify", new HoldoverError("AUDIT_BROKEN", { seq: 3, problem: "it does not follow" }));
   expect((await run("audit verify")).exit).toBe(1);
 });
@@ -459,9 +462,18 @@ test("every command has help with examples and exit codes, within 80 columns", a
   const names = [...out.matchAll(/^ {2}([a-z]+) .*$/gm)]
     .map(([, name]) => name ?? "")
     .filter((name) => name !== "help");
-  expect(names).toHaveLength(19);
-  const commands = names.filter((name) => name !== "audit" && name !== "plan");
-  for (const line of [...commands, "audit tail", "audit verify", "plan deploy"]) {
+  expect(names).toHaveLength(20);
+  const commands = names.filter((name) => !["audit", "plan", "token"].includes(name));
+  const parts = [
+    "audit tail",
+    "audit verify",
+    "audit export",
+    "token create",
+    "token list",
+    "token revoke",
+    "plan deploy",
+  ];
+  for (const line of [...commands, ...parts]) {
     const help = await run(`${line} --help`);
     expect(help.exit).toBe(0);
     expect(help.out).toMatch(/Examples:\n {2}\$ holdover [\s\S]*Exit codes: 0 done/);

@@ -19,6 +19,7 @@ import { addRollback } from "./commands/rollback.ts";
 import { addSessions } from "./commands/sessions.ts";
 import { addSimulate } from "./commands/simulate.ts";
 import { addStatus } from "./commands/status.ts";
+import { addToken } from "./commands/token.ts";
 import { addUp } from "./commands/up.ts";
 import { addExamples } from "./help-text.ts";
 import { failureJson, failureLines } from "./output/failure.ts";
@@ -105,6 +106,7 @@ const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
   addPlan,
   addLogs,
   addAudit,
+  addToken,
   addSimulate,
 ];
 

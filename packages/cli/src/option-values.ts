@@ -47,6 +47,13 @@ export function readCount(text: string): number {
   throw new InvalidArgumentError("Write a whole number from 1 to 10000.");
 }
 
+/** The number of an audit entry; 0 stands before the first. */
+export function readSeq(text: string): number {
+  const seq = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(seq)) return seq;
+  throw new InvalidArgumentError("Write the number of an entry, for example 120.");
+}
+
 export function readReleaseId(text: string): string {
   if (RELEASE_ID.test(text)) return text;
   throw new InvalidArgumentError(

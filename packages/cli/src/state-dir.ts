@@ -19,6 +19,10 @@ export interface StateDir {
   readonly controlPid: string;
   readonly token: string;
   readonly cookieSecret: string;
+  /** Signs the head of the audit log. */
+  readonly auditKey: string;
+  /** Its public half, to be kept where the log is verified. */
+  readonly auditPublicKey: string;
   readonly releases: string;
   readonly logs: string;
 }
@@ -38,6 +42,8 @@ export function stateDirOf(dir: string): StateDir {
     controlPid: join(run, "control.pid"),
     token: join(dir, "api-token"),
     cookieSecret: join(dir, "cookie-secret"),
+    auditKey: join(dir, "audit-key.pem"),
+    auditPublicKey: join(dir, "audit-key.pub"),
     releases: join(dir, "releases"),
     logs: join(dir, "logs"),
   };

@@ -143,6 +143,18 @@ describe("a scrape", () => {
   });
 });
 
+test("a scrape tells how far behind each sink of the audit log is, and which fails", async () => {
+  const sink = { name: "stdout", sentSeq: 70, backlog: 7, failure: null };
+  const failing = { name: "file x", sentSeq: null, backlog: null, failure: { problem: "gone", sinceMs: 1 } };
+  const series = await scrape({ auditSinks: () => [sink, failing] });
+  const found = [...series].filter(([name]) => name.includes("sink"));
+  expect(Object.fromEntries(found)).toEqual({
+    'holdover_audit_sink_backlog_entries{sink="stdout"}': "7",
+    'holdover_audit_sink_failing{sink="stdout"}': "0",
+    'holdover_audit_sink_failing{sink="file x"}': "1",
+  });
+});
+
 describe("what is not known now", () => {
   test("has no series, and never a zero", async () => {
     const unknown: StatusView = statusView([releaseView("v2", { sessions: null, instances: [instance("ready", 1)] })], {

@@ -1,6 +1,7 @@
 import type { AuditHead, SessionTotals, Traffic } from "@holdover/core";
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import type { ReleaseView, StatusView } from "./api/views.ts";
+import type { AuditSinkState } from "./audit-sinks.ts";
 
 /** Where the values come from, at each scrape. */
 export interface MetricsSources {
@@ -8,6 +9,8 @@ export interface MetricsSources {
   traffic(): Traffic | null;
   totals(): Promise<SessionTotals[]>;
   auditHead(): Promise<AuditHead>;
+  /** Left out: there is none. */
+  auditSinks?(): readonly AuditSinkState[];
 }
 
 export interface Metrics {
@@ -36,6 +39,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
         sources.auditHead().catch(() => null),
       ]);
       const registry = observe(sources.status(), sources.traffic(), totals, head);
+      observeSinks(registry, sources.auditSinks?.() ?? []);
       return `${await registry.metrics()}\n${await processMetrics.metrics()}`;
     },
   };
@@ -83,6 +87,25 @@ function observe(
   }
   if (head) counter("holdover_audit_entries_total", "Entries of the audit log.", head.seq);
   return registry;
+}
+
+function observeSinks(registry: Registry, sinks: readonly AuditSinkState[]): void {
+  if (sinks.length === 0) return;
+  const about = { labelNames: ["sink"], registers: [registry] };
+  const backlog = new Gauge({
+    ...about,
+    name: "holdover_audit_sink_backlog_entries",
+    help: "Audit entries that a sink has not taken in.",
+  });
+  const failing = new Gauge({
+    ...about,
+    name: "holdover_audit_sink_failing",
+    help: "1 where the last delivery to a sink failed.",
+  });
+  for (const sink of sinks) {
+    if (sink.backlog !== null) backlog.set({ sink: sink.name }, sink.backlog);
+    failing.set({ sink: sink.name }, sink.failure ? 1 : 0);
+  }
 }
 
 type Metric = <Label extends string>(

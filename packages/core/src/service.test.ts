@@ -26,6 +26,7 @@ describe("what the configuration leaves out", () => {
       state: ".holdover",
       trustForwarded: false,
       limits: { sessions: 1_000_000, headBytes: 16_384, headTimeout: 10_000 },
+      audit: { sinks: [] },
       shutdownGrace: 25_000,
       services: {
         rooms: {
@@ -237,6 +238,40 @@ describe("what cannot be meant is refused, with its place and what to write inst
     expect(problemsOf({})).toEqual(["services: declare at least one service, by its name"]);
     expect(problemsOf({ services: {} })).toEqual(["services: declare at least one service, by its name"]);
     expect(problemsOf({ services: [] })).toEqual(["services: declare at least one service, by its name"]);
+  });
+});
+
+describe("the sinks of the audit log", () => {
+  const parse = (...sinks: object[]) =>
+    holdoverConfig.safeParse({ audit: { sinks }, services: { rooms: { command: "serve" } } });
+  const webhook = (address: string) => ({ webhook: address, secretEnv: "SECRET" });
+
+  test.each([
+    [{ file: "audit.jsonl" }],
+    [{ stdout: true }],
+    [webhook("https://audit.example.com/in?key=1")],
+    [webhook("http://127.0.0.1:8000")],
+    [webhook("http://[::1]/x")],
+  ])("may be %j", (sink) => {
+    expect(parse(sink).data?.audit.sinks).toEqual([sink]);
+  });
+
+  test.each([
+    [[{ file: "" }]],
+    [[{ stdout: false }]],
+    [[{}]],
+    [[{ file: "a", stdout: true }]],
+    [[{ webhook: "https://audit.example.com" }]],
+    [[webhook("http://audit.example.com")]],
+    [[webhook("http://127.0.0.1.example.com")]],
+    [[webhook("http://localhost@example.com/")]],
+    [[webhook("ftp://localhost/")]],
+    [[webhook("")]],
+    [[{ ...webhook("https://x.example"), secretEnv: "a b" }]],
+    [[{ file: "a" }, { file: "a" }]],
+    [[webhook("https://x.example/in?a"), webhook("https://x.example/in?b")]],
+  ])("cannot be %j", (sinks) => {
+    expect(parse(...sinks).success).toBe(false);
   });
 });
 

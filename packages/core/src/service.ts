@@ -266,12 +266,55 @@ const address = z
   .refine((text) => Number(text.slice(text.lastIndexOf(":") + 1)) <= 65_535, "a port is at most 65535")
   .meta({ examples: ["127.0.0.1:8080"] });
 
+const webhookUrl = z
+  .string()
+  .refine((text) => {
+    const url = URL_PARTS.exec(text);
+    return url !== null && (url[1] === "https" || LOOPBACK.test(url[2] ?? ""));
+  }, "write an address that begins with https://; http:// is for this machine only")
+  .meta({ examples: ["https://audit.example.com/holdover"] });
+
+const URL_PARTS = /^(https?):\/\/([\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?(?:[/?][^\s#]*)?$/;
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+
+const auditSink = z.union(
+  [
+    z.strictObject({ file: z.string().min(1).meta({ description: "A file; one entry a line is appended." }) }),
+    z.strictObject({ stdout: z.literal(true).meta({ description: "The standard output of `holdover up`." }) }),
+    z.strictObject({
+      webhook: webhookUrl.meta({ description: "Entries are posted there as JSON, in batches." }),
+      secretEnv: z
+        .string()
+        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "this is no name of a variable")
+        .meta({ description: "The environment variable with the secret that the body is signed with (HMAC-SHA256)." }),
+    }),
+  ],
+  { error: "write one of { file }, { stdout: true } and { webhook, secretEnv }" },
+);
+
+function sinkAddress(sink: AuditSinkSetting): string {
+  if ("file" in sink) return sink.file;
+  return "webhook" in sink ? (sink.webhook.split("?", 1)[0] ?? "") : "stdout";
+}
+
+/** Where the audit log goes to: `{ file }`, `{ stdout }` or `{ webhook, secretEnv }`. */
+export type AuditSinkSetting = z.output<typeof auditSink>;
+
 /** The whole of holdover.yaml. */
 export const holdoverConfig = z
   .strictObject({
     $schema: z.string().optional(),
     listen: address.default("127.0.0.1:8080").meta({ description: "Where the router takes connections." }),
-    api: address.default("127.0.0.1:8090").meta({ description: "Where the control API listens; loopback only." }),
+    api: address
+      .default("127.0.0.1:8090")
+      .meta({ description: "Where the control API listens: loopback only, unless `apiTls` is set." }),
+    apiTls: z
+      .strictObject({
+        cert: z.string().min(1).meta({ description: "A PEM file: the certificate, then those up to the root." }),
+        key: z.string().min(1).meta({ description: "A PEM file: its private key." }),
+      })
+      .optional()
+      .meta({ description: "The API by TLS, on any address. Files that change are read again." }),
     state: z
       .string()
       .min(1)
@@ -286,6 +329,21 @@ export const holdoverConfig = z
         sessions: z.int().min(1).default(1_000_000).meta({ description: "Sessions one router holds at the most." }),
         headBytes: z.int().min(1024).max(1_048_576).default(16_384).meta({ description: "Bytes of a request's head." }),
         headTimeout: duration("How long the head of a request may take.", 1).default(10_000),
+      })
+      .prefault({}),
+    audit: z
+      .strictObject({
+        sinks: z
+          .array(auditSink)
+          .max(16)
+          .default([])
+          .refine(
+            (sinks) => new Set(sinks.map(sinkAddress)).size === sinks.length,
+            "name each sink once: two of the same address would take each other's entries for their own",
+          )
+          .meta({
+            description: "Where the audit log goes to besides the database; every entry at least once, in order.",
+          }),
       })
       .prefault({}),
     shutdownGrace: duration("How long `down` or SIGTERM waits for sessions to end before it cuts them.").default(

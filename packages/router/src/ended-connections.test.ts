@@ -122,7 +122,7 @@ describe("of age", () => {
     expect(client.closedAtMs).toBeNull();
     await pass(AGE.maxMs * 0.2 + AGE.graceMs + 2000);
     talking = false;
-    expect(await client.closed).toEqual({ code: 1012, reason: "connection too old, connect again" });
+    expect(await client.closed).toEqual({ code: 1012, reason: "connection too old, connect again; retry=0" });
     expect(messages.length).toBeGreaterThan(50);
     expect(new Set(messages)).toEqual(new Set([10_000, "go on".length]));
     await settledAt(0);

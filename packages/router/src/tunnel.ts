@@ -72,15 +72,19 @@ function plainTunnel({ client, instance, fromClient, fromInstance }: Ends, waits
 
 interface Farewell {
   readonly code: CloseCode;
-  /** For people. */
+  /** For people, and behind the semicolon for clients: spread the next connection over so many ms. Up to 123 bytes. */
   readonly reason: string;
 }
 
+/**
+ * Those of a lost instance all come at once, so they are spread. What is moved or too old is closed at the pace of the
+ * disconnect cap already. @holdover/client reads `session moved` and `retry=`.
+ */
 const FAREWELL: Record<EndHow, Farewell> = {
-  moved: { code: 1012, reason: "session moved, connect again" },
+  moved: { code: 1012, reason: "session moved, connect again; retry=0" },
   cut: { code: 1001, reason: "session cut" },
-  lost: { code: 1012, reason: "instance lost, connect again" },
-  aged: { code: 1012, reason: "connection too old, connect again" },
+  lost: { code: 1012, reason: "instance lost, connect again; retry=500" },
+  aged: { code: 1012, reason: "connection too old, connect again; retry=0" },
 };
 
 /**

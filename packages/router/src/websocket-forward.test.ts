@@ -319,7 +319,7 @@ describe("a WebSocket whose session is ended", () => {
     await client.untilBytes(headLength + 60_000);
     expect(client.bytes().length).toBe(headLength + 60_000);
     instance.socket.write(Buffer.concat([first.subarray(60_000), second.subarray(0, 100)]));
-    const expected = Buffer.concat([first, closeFrame(1012, "session moved, connect again", null)]);
+    const expected = Buffer.concat([first, closeFrame(1012, "session moved, connect again; retry=0", null)]);
     await client.untilBytes(headLength + expected.length);
     instance.socket.write(second.subarray(100));
     client.socket.end(closeFrame(1012, "", Buffer.from([1, 2, 3, 4])));
@@ -362,7 +362,7 @@ describe("a WebSocket whose session is ended", () => {
     await once(client, "open");
     const closed = closing(client);
     at.holder.end("lost");
-    expect(await closed).toEqual([1012, "instance lost, connect again"]);
+    expect(await closed).toEqual([1012, "instance lost, connect again; retry=500"]);
     await at.holder.allDone(1);
   });
 

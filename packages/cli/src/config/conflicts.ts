@@ -46,11 +46,11 @@ function sharedAddresses(document: ConfigDocument, config: HoldoverConfig): Conf
 function wrongListeners(document: ConfigDocument, config: HoldoverConfig): ConfigIssue[] {
   const issues: ConfigIssue[] = [];
   const { host, port } = partsOf(config.api);
-  if (!isLoopback(host)) {
+  if (!isLoopback(host) && !config.apiTls) {
     issues.push({
       ...rangeOf(document, spotOf(document, ["api"]).value),
-      problem: `\`api\` is ${config.api}, and the control API answers on loopback only`,
-      remedy: `Write \`api: 127.0.0.1:${port}\`.`,
+      problem: `\`api\` is ${config.api}, and without TLS the control API answers on loopback only`,
+      remedy: `Write \`api: 127.0.0.1:${port}\`, or name a certificate: \`apiTls: { cert: FILE, key: FILE }\`.`,
     });
   }
   if (config.listen === config.api && !config.listen.endsWith(":0")) {

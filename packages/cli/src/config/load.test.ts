@@ -168,7 +168,7 @@ const BAD: Readonly<Record<string, readonly [content: string | Buffer, ...answer
   ],
   "an API that the network could reach": [
     `api: 0.0.0.0:8090\n${service("")}`,
-    "1:6 `api` is 0.0.0.0:8090, and the control API answers on loopback only | Write `api: 127.0.0.1:8090`.",
+    "1:6 `api` is 0.0.0.0:8090, and without TLS the control API answers on loopback only | Write `api: 127.0.0.1:8090`, or name a certificate: `apiTls: { cert: FILE, key: FILE }`.",
   ],
   "one address for both": [
     `listen: 127.0.0.1:8090\n${service("")}`,
@@ -217,7 +217,7 @@ const BAD: Readonly<Record<string, readonly [content: string | Buffer, ...answer
   ],
   "a prototype as a key": [
     `${service("")}__proto__: { listen: x }\n`,
-    "4:1 unknown key `__proto__` | Take it out; known here: $schema, listen, api, state, trustForwarded, limits, shutdownGrace, services.",
+    "4:1 unknown key `__proto__` | Take it out; known here: $schema, listen, api, apiTls, state, trustForwarded, limits, audit, shutdownGrace, services.",
   ],
 };
 

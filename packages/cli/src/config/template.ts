@@ -11,7 +11,7 @@ export function configTemplate({ service, command, dir }: TemplateAnswers): stri
   return `# What Holdover runs, and by which rules. All keys with their meaning: schema/holdover.schema.json
 
 listen: 127.0.0.1:8080 # where clients connect
-# api: 127.0.0.1:8090 # the control API, loopback only
+# api: 127.0.0.1:8090 # the control API; beyond loopback with \`apiTls\`
 # state: .holdover # databases, snapshots, logs and sockets
 
 # How long \`down\` or SIGTERM waits for live sessions to end; then they are cut.

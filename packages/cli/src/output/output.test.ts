@@ -90,6 +90,19 @@ test("only the last two that are over are shown, unless all are asked for", () =
   expect(statusTree(status, { ...pipe, all: true }).join("\n")).toContain("└─ v1");
 });
 
+test("a sink of the audit log that fails is told of, one that does not is not", () => {
+  const failing = {
+    name: "file x",
+    sentSeq: 3,
+    backlog: 4,
+    failure: { problem: "it\nis full", sinceMs: NOW_MS - 60_000 },
+  };
+  const auditSinks = [failing, { name: "stdout", sentSeq: 7, backlog: 0, failure: null }];
+  const lines = statusTree(statusView([], { auditSinks }), { paint: painter(false), all: false, width: undefined });
+  const told = lines.filter((line) => line.startsWith("Audit"));
+  expect(told).toEqual(["Audit file x fails for 1m, 4 entries behind: it\u{FFFD}is full"]);
+});
+
 test("a host that is not linked, a table that is not in force and a shutdown are said first", () => {
   const router = { linked: false, address: null, closing: true, tableIssued: 8, tableInForce: null };
   expect(statusTree(statusView([], { router }), pipe)).toEqual([

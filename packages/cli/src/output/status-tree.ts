@@ -7,6 +7,8 @@ import { intervalText, keptText, retirementText, windowFacts } from "./retention
 import { countText, liveSessions } from "./session-count.ts";
 import { cut, printable, table, type Cell } from "./table.ts";
 
+type AuditSinkView = NonNullable<StatusView["auditSinks"]>[number];
+
 /** Releases that are over and shown without --all. */
 const OVER_SHOWN = 2;
 
@@ -29,11 +31,20 @@ export function statusTree(status: StatusView, options: TreeOptions): string[] {
   ];
   const notes = [
     ...(router.linked ? [] : [options.paint("red", "The host is not linked to control: counts are not known.")]),
+    ...(status.auditSinks ?? []).flatMap((sink) => sinkNote(sink, status.nowMs, options)),
     ...(router.closing ? [options.paint("yellow", "Shutting down: no new session is taken.")] : []),
   ];
   const services = status.services.flatMap((service) => ["", ...serviceTree(service, status.nowMs, options)]);
   const empty = status.services.length === 0 ? ["", "No service yet: `holdover deploy` brings the first."] : [];
   return [...fitting([facts.join("  ")], options.width), ...notes, ...services, ...empty];
+}
+
+/** A sink that takes what it is given is not told of. */
+function sinkNote(sink: AuditSinkView, nowMs: number, options: TreeOptions): string[] {
+  if (!sink.failure) return [];
+  const { problem, sinceMs } = sink.failure;
+  const text = `Audit ${sink.name} fails for ${age(nowMs - sinceMs)}, ${sink.backlog ?? "?"} entries behind: ${problem}`;
+  return [options.paint("yellow", cut(printable(text), options.width ?? Infinity))];
 }
 
 function serviceTree(service: ServiceView, nowMs: number, options: TreeOptions): string[] {

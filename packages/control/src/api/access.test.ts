@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createApi } from "./api.ts";
-import { startApi, TOKEN, type RunningApi } from "./api-fixture.ts";
+import { createMemorySigning, createMemoryTokenStore, startApi, TOKEN, type RunningApi } from "./api-fixture.ts";
 
 let running: RunningApi;
 beforeAll(async () => {
@@ -95,18 +95,18 @@ describe("who asked", () => {
   const last = () => running.operations.calls.at(-1);
   const token = { authorization: `Bearer ${TOKEN}` };
 
-  test("is the operator on the unix socket and api by TCP", async () => {
+  test("is the operator on the unix socket, and api with the name of the token by TCP", async () => {
     await running.bySocket(promote, { method: "POST" });
     expect(last()).toEqual(["promote", "consultation", "v1", "operator"]);
     await running.byTcp(promote, { method: "POST" });
-    expect(last()).toEqual(["promote", "consultation", "v1", "api"]);
+    expect(last()).toEqual(["promote", "consultation", "v1", "api:admin"]);
   });
 
   test("is refined by the header Holdover-Actor, which does not change the way that was taken in", async () => {
     await running.bySocket(promote, { method: "POST", headers: { "holdover-actor": "ana" } });
     expect(last()?.at(-1)).toBe("operator:ana");
     await running.byTcp(promote, { method: "POST", headers: { ...token, "holdover-actor": "operator" } });
-    expect(last()?.at(-1)).toBe("api:operator");
+    expect(last()?.at(-1)).toBe("api:admin:operator");
   });
 
   test.each(["", "x".repeat(65), "tab\there", "né"])("cannot be %j", async (name) => {
@@ -123,6 +123,8 @@ test("an API without a token is not made at all", async () => {
   const made = createApi({
     operations,
     audit,
+    signing: createMemorySigning(audit),
+    tokens: createMemoryTokenStore(audit),
     token: "",
     tokenFile: "/state/token",
     version: "1",

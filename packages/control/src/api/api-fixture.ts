@@ -10,14 +10,18 @@ import {
   nextEntry,
   readEntry,
   verifyChain,
+  type ApiToken,
   type AuditDraft,
   type AuditEntry,
   type AuditLog,
   type Clock,
   type EndedSession,
   type LiveSession,
+  type SignedHead,
   type StoredAuditEntry,
+  type TokenStore,
 } from "@holdover/core";
+import { createAuditSigning, type AuditSigning, type AuditSigningOptions } from "../audit-signing.ts";
 import type { Operations } from "../operations.ts";
 import { createApi, type Api, type ApiOptions } from "./api.ts";
 import type { ReleaseView, StatusView } from "./views.ts";
@@ -86,12 +90,46 @@ export function createMemoryAuditLog(): MemoryAuditLog {
     },
     tail: async (limit) => stored.slice(-limit).map(readEntry),
     head: async () => ({ seq: headNow().seq, hash: headNow().hash }),
-    verify: async () => verifyChain(stored, headNow(), sha256),
+    verify: async (through) => verifyChain(stored, headNow(), sha256, through),
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
   };
+}
+
+export function createMemoryTokenStore(audit: AuditLog): TokenStore {
+  const tokens = new Map<string, ApiToken>();
+  return {
+    list: async () => [...tokens.values()],
+    async create(token, because) {
+      if (tokens.has(token.name)) return false;
+      tokens.set(token.name, token);
+      await audit.append(because);
+      return true;
+    },
+    async revoke(name, because) {
+      if (!tokens.delete(name)) return false;
+      await audit.append(because);
+      return true;
+    },
+  };
+}
+
+/** Keys that are their own public half: what is tested is not the signature, and the real one is not reached from here. */
+const SIGNER = { publicKey: "key", sign: (text: string) => sha256(`key ${text}`) };
+
+export function createMemorySigning(audit: AuditLog, over: Partial<AuditSigningOptions> = {}): AuditSigning {
+  let last: SignedHead | null = null;
+  return createAuditSigning({
+    audit,
+    heads: { last: async () => last, store: async (head) => void (last = head) },
+    signer: SIGNER,
+    verify: (publicKey, text, signature) => signature === sha256(`${publicKey} ${text}`),
+    clock: createManualClock(),
+    log: { error: () => {} },
+    ...over,
+  });
 }
 
 export const draft = (n: number, padding = ""): AuditDraft => ({
@@ -330,6 +368,7 @@ export interface RunningApi {
 export async function startApi(
   over: Partial<ApiOptions> = {},
   operations: MemoryOperations = createMemoryOperations(),
+  host = "127.0.0.1",
 ): Promise<RunningApi> {
   const dir = await mkdtemp(join(tmpdir(), "holdover-api-"));
   const audit = createMemoryAuditLog();
@@ -340,6 +379,8 @@ export async function startApi(
   const api = await createApi({
     operations,
     audit,
+    signing: createMemorySigning(audit),
+    tokens: createMemoryTokenStore(audit),
     token: TOKEN,
     tokenFile: "/state/token",
     version: "1.2.3",
@@ -350,7 +391,7 @@ export async function startApi(
     ...over,
   });
   const socketPath = join(dir, "run", "control.sock");
-  const { url } = await api.listen({ socketPath, host: "127.0.0.1", port: 0 });
+  const { url } = await api.listen({ socketPath, host, port: 0 });
   const { port } = new URL(url);
   return {
     api,

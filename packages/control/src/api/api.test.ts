@@ -115,7 +115,14 @@ describe("a call that is in order", () => {
     const first = (await running.bySocket("/v1/audit?limit=1")).json();
     expect(first).toEqual({ entries: [{ ...draft(1), seq: 1, hash: running.audit.stored[0]?.hash }] });
     const verdict = await running.bySocket("/v1/audit/verify");
-    expect(verdict.json()).toEqual({ entries: 250, head: running.audit.stored.at(-1)?.hash });
+    expect(verdict.json()).toEqual({ entries: 250, head: running.audit.stored.at(-1)?.hash, signed: null });
+    const exported = await running.bySocket("/v1/audit/export?after=100&until=249");
+    expect([exported.status, exported.headers["content-type"]]).toEqual([200, "application/x-ndjson; charset=utf-8"]);
+    const lines = exported.text.split("\n");
+    expect([lines.length, lines[0]]).toEqual([1 + 149 + 1 + 1, expect.stringContaining('"from":{"seq":100,')]);
+    expect(lines[1]).toBe(JSON.stringify((await running.audit.read(100, 1))[0]));
+    expect(lines.at(-2)).toMatch(/^\{"signedHead":\{"from":\{"seq":100,.*"seq":249,/);
+    expect((await running.bySocket("/v1/audit/export?until=251")).code()).toBe("REQUEST_INVALID");
   });
 
   test("probes the process and reads its metrics", async () => {
@@ -397,4 +404,18 @@ describe("close()", () => {
     await closed;
     await running.stop();
   });
+});
+
+test("the status tells of the sinks of the audit log, where there are any", async () => {
+  const failure = { problem: "it answered with 500", sinceMs: 5 };
+  const auditSinks = [{ name: "webhook https://x.example/", sentSeq: 3, backlog: 4, failure }];
+  const withSinks = await startApi({ auditSinks: () => auditSinks });
+  const without = await startApi();
+  try {
+    expect((await withSinks.bySocket("/v1/status")).json()).toMatchObject({ version: "1.2.3", auditSinks });
+    expect((await without.bySocket("/v1/status")).json()).not.toHaveProperty("auditSinks");
+  } finally {
+    await withSinks.stop();
+    await without.stop();
+  }
 });

@@ -1,14 +1,19 @@
 import swagger from "@fastify/swagger";
-import { HoldoverError, type AuditLog, type Clock } from "@holdover/core";
+import { asHoldoverError, HoldoverError, type AuditLog, type Clock, type TokenStore } from "@holdover/core";
 import fastify, { type FastifyReply } from "fastify";
 import { serializerCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import { createServer as createSecureServer, type Server as SecureServer } from "node:https";
 import type { z } from "zod";
+import type { AuditSigning } from "../audit-signing.ts";
+import type { AuditSinkState } from "../audit-sinks.ts";
 import type { Operations } from "../operations.ts";
 import { createGate, pathOf } from "./access.ts";
 import { SILENT, type ApiLog } from "./api-log.ts";
 import { addAuditRoutes } from "./audit-routes.ts";
+import { openCertificate, type TlsFiles } from "./certificate.ts";
 import { createEventStreams } from "./event-streams.ts";
+import { countFailedCalls } from "./failed-calls.ts";
 import {
   BODY_BYTES,
   bodyOf,
@@ -19,13 +24,15 @@ import {
   refuseMalformed,
   requestInvalid,
 } from "./failures.ts";
-import { listenOnLoopback } from "./loopback.ts";
 import { openApiOptions } from "./openapi.ts";
 import { addPlanningRoutes } from "./planning-routes.ts";
 import { addProcessRoutes } from "./process-routes.ts";
-import type { App } from "./route.ts";
+import { requireRoles, type App, type RouteContext } from "./route.ts";
 import { addServiceRoutes } from "./service-routes.ts";
 import { addSessionRoutes } from "./session-routes.ts";
+import { listenOnTcp } from "./tcp.ts";
+import { addTokenRoutes } from "./token-routes.ts";
+import { openTokens, type Caller } from "./tokens.ts";
 import { listenOnSocket } from "./unix-socket.ts";
 
 /** How long a whole request may take to arrive, in ms. */
@@ -34,16 +41,30 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const IDLE_TIMEOUT_MS = 300_000;
 /** Connections of one listener at once. */
 const CONNECTIONS = 1000;
+const HTTP_LIMITS = {
+  maxHeaderSize: HEAD_BYTES,
+  headersTimeout: HEAD_TIMEOUT_MS,
+  requestTimeout: REQUEST_TIMEOUT_MS,
+  connectionsCheckingInterval: 5000,
+};
+const TLS_LIMITS = { minVersion: "TLSv1.2", handshakeTimeout: HEAD_TIMEOUT_MS } as const;
 /** How long close() lets what is being answered come to its end, in ms. */
 const CLOSE_GRACE_MS = 5000;
 
 export interface ApiOptions {
   readonly operations: Operations;
   readonly audit: AuditLog;
-  /** What a caller by TCP must send; not empty. */
+  readonly signing: Pick<AuditSigning, "verify" | "export">;
+  /** How far the sinks of the audit log are; left out: there is none. */
+  readonly auditSinks?: () => readonly AuditSinkState[];
+  /** The tokens that were made by way of the API. */
+  readonly tokens: TokenStore;
+  /** The first token, with the role admin; not empty. */
   readonly token: string;
-  /** Where people find the token. */
+  /** Where people find the first token. */
   readonly tokenFile: string;
+  /** Left out: by TCP no TLS, and loopback only. */
+  readonly tls?: TlsFiles;
   readonly version: string;
   /** Why control is not ready; null when it is. */
   readonly ready: () => string | null;
@@ -56,7 +77,7 @@ export interface ApiOptions {
 interface ApiAddress {
   /** Absolute path of the unix socket: mode 0600, in a directory that is made with mode 0700 if it is missing. */
   readonly socketPath: string;
-  /** A loopback address or `localhost`. */
+  /** A loopback address or `localhost`; by TLS any address. */
   readonly host: string;
   /** 0 for one that is free. */
   readonly port: number;
@@ -74,13 +95,20 @@ export interface Api {
 
 /**
  * The control API: one application with two ways in. Whoever can open the unix socket is trusted (actor `operator`);
- * by TCP on loopback the caller needs the token (actor `api`).
+ * by TCP on loopback the caller needs a token with the role of the route (actor `api:` and the token's name).
  */
 export async function createApi(options: ApiOptions): Promise<Api> {
   const { operations, audit, clock = SYSTEM_CLOCK, log = SILENT } = options;
-  const gate = createGate(options);
+  const tokens = await openTokens(options.tokens, options.token, clock);
+  const failedCalls = countFailedCalls(clock, (address) =>
+    log.warn({ address }, "the API is called from this address without a valid token, again and again"),
+  );
+  const certificate = options.tls && (await openCertificate(options.tls, clock, log));
+  const isOurName = (host: string): boolean => certificate?.isFor(host) ?? false;
+  const gate = createGate({ tokens, tokenFile: options.tokenFile, failedCalls, isOurName });
   const streams = createEventStreams(audit, clock, log);
-  const trusted = new WeakSet<IncomingMessage>();
+  /** Whom the gate has let in by TCP. Who came by the unix socket is not in it. */
+  const callers = new WeakMap<IncomingMessage, Caller>();
   let closing: Promise<void> | undefined;
 
   const app: App = fastify({
@@ -121,39 +149,48 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     if (closing) void reply.header("connection", "close");
   });
 
+  requireRoles(app, (request) => callers.get(request) ?? null);
   await app.register(swagger, openApiOptions(options.version));
-  const context = {
+  const context: RouteContext = {
     operations,
     audit,
-    actorOf(request: { raw: IncomingMessage; headers: Readonly<Record<string, unknown>> }): string {
-      const way = trusted.has(request.raw) ? "operator" : "api";
+    tokens,
+    actorOf(request) {
+      const caller = callers.get(request.raw);
+      const way = caller ? `api:${caller.name}` : "operator";
       const name = request.headers["holdover-actor"];
       return typeof name === "string" ? `${way}:${name}` : way;
     },
   };
-  addServiceRoutes(app, context);
+  addServiceRoutes(app, context, options.auditSinks ?? (() => []));
   addSessionRoutes(app, context);
   addPlanningRoutes(app, context);
-  addAuditRoutes(app, context, streams);
+  addAuditRoutes(app, context, options.signing, streams);
+  addTokenRoutes(app, context, clock);
   addProcessRoutes(app, context, { ready: options.ready, metrics: options.metrics, clock, log });
   await app.ready();
 
   // Which listener took a request is settled here and not by asking its socket: one that is torn down has no address any more.
-  const bySocket = createListener(log, (request, response) => {
-    trusted.add(request);
+  const bySocket = prepared(createServer(HTTP_LIMITS), log, (request, response) => app.routing(request, response));
+  const secure = certificate && createSecureServer({ ...HTTP_LIMITS, ...TLS_LIMITS, ...certificate.pem() });
+  const byTcp = prepared(secure ?? createServer(HTTP_LIMITS), log, (request, response) => {
+    try {
+      const caller = gate(request);
+      if (caller) callers.set(request, caller);
+    } catch (error) {
+      refuse(request, response, asHoldoverError(error));
+      return;
+    }
     app.routing(request, response);
-  });
-  const byTcp = createListener(log, (request, response) => {
-    const refusal = gate(request);
-    if (refusal) refuse(request, response, refusal);
-    else app.routing(request, response);
   });
 
   return {
     async listen({ socketPath, host, port }) {
       await listenOnSocket(bySocket, socketPath);
       try {
-        return { url: await listenOnLoopback(byTcp, host, port) };
+        const url = await listenOnTcp(byTcp, host, port, certificate !== undefined);
+        certificate?.watch((pem) => secure?.setSecureContext({ ...TLS_LIMITS, ...pem }));
+        return { url };
       } catch (error) {
         await stop(bySocket, clock);
         throw error;
@@ -162,6 +199,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     close() {
       closing ??= (async () => {
         streams.close();
+        certificate?.close();
         await Promise.all([stop(bySocket, clock), stop(byTcp, clock)]);
         await app.close();
       })();
@@ -170,16 +208,8 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   };
 }
 
-function createListener(log: ApiLog, listener: RequestListener): Server {
-  const server = createServer(
-    {
-      maxHeaderSize: HEAD_BYTES,
-      headersTimeout: HEAD_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: 5000,
-    },
-    listener,
-  );
+function prepared<Any extends Server | SecureServer>(server: Any, log: ApiLog, listener: RequestListener): Any {
+  server.on("request", listener);
   server.timeout = IDLE_TIMEOUT_MS;
   server.maxConnections = CONNECTIONS;
   server.on("clientError", refuseMalformed);
@@ -191,7 +221,7 @@ function createListener(log: ApiLog, listener: RequestListener): Server {
 }
 
 /** Does nothing to a server that does not listen. */
-async function stop(server: Server, clock: Clock): Promise<void> {
+async function stop(server: Server | SecureServer, clock: Clock): Promise<void> {
   if (!server.listening) return;
   await new Promise<void>((resolve) => {
     const cancel = clock.after(CLOSE_GRACE_MS, () => server.closeAllConnections());

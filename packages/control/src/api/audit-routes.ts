@@ -1,5 +1,7 @@
+import { Readable } from "node:stream";
 import { HoldoverError } from "@holdover/core";
 import { z } from "zod";
+import type { AuditSigning } from "../audit-signing.ts";
 import type { EventStreams } from "./event-streams.ts";
 import { failures, limit, type App, type RouteContext } from "./route.ts";
 import { auditPage, auditVerdict } from "./views.ts";
@@ -7,10 +9,16 @@ import { auditPage, auditVerdict } from "./views.ts";
 const seq = z.coerce.number().int().min(0);
 
 /** The record of what happened: to read, to verify and to follow. */
-export function addAuditRoutes(app: App, { audit }: RouteContext, streams: EventStreams): void {
+export function addAuditRoutes(
+  app: App,
+  { audit }: RouteContext,
+  signing: Pick<AuditSigning, "verify" | "export">,
+  streams: EventStreams,
+): void {
   app.get(
     "/v1/audit",
     {
+      config: { role: "viewer" },
       schema: {
         operationId: "getAudit",
         tags: ["audit"],
@@ -39,16 +47,53 @@ export function addAuditRoutes(app: App, { audit }: RouteContext, streams: Event
   app.get(
     "/v1/audit/verify",
     {
+      config: { role: "viewer" },
       schema: {
         operationId: "verifyAudit",
         tags: ["audit"],
         summary: "Follow the audit chain from its first entry to its head",
+        description: "It has to go through the head that was signed last, too.",
         response: { 200: auditVerdict, ...failures("AUDIT_BROKEN") },
       },
     },
     async () => {
-      const head = await audit.verify();
-      return { entries: head.seq, head: head.hash };
+      const { head, signed } = await signing.verify();
+      return {
+        entries: head.seq,
+        head: head.hash,
+        signed: signed && { entries: signed.seq, atMs: signed.atMs, publicKey: signed.publicKey },
+      };
+    },
+  );
+
+  app.get(
+    "/v1/audit/export",
+    {
+      // A HEAD request would read the whole log for nothing.
+      exposeHeadRoute: false,
+      config: { role: "viewer" },
+      schema: {
+        operationId: "exportAudit",
+        tags: ["audit"],
+        summary: "The audit log as lines of JSON, to be kept and verified elsewhere",
+        description:
+          "The first line says where it begins, the last is the signed head of what is exported. Without the last the " +
+          "export is not whole: the answer broke off.",
+        querystring: z.strictObject({
+          after: seq.default(0).meta({ description: "Entries with a higher number only." }),
+          until: seq.optional().meta({ description: "The last entry; left out: the last there is." }),
+        }),
+        response: {
+          200: z.string().meta({ description: "`application/x-ndjson`: one AuditEntry a line between the two." }),
+          ...failures("AUDIT_BROKEN"),
+        },
+      },
+    },
+    async ({ query }, reply) => {
+      const lines = await signing.export(query.after, query.until ?? null);
+      // A page at a time, as the caller takes it; the schema only describes it.
+      const text = Readable.from(lines) as unknown as string;
+      return reply.type("application/x-ndjson; charset=utf-8").send(text);
     },
   );
 
@@ -57,6 +102,7 @@ export function addAuditRoutes(app: App, { audit }: RouteContext, streams: Event
     {
       // A HEAD request would open a stream that never ends.
       exposeHeadRoute: false,
+      config: { role: "viewer" },
       schema: {
         operationId: "getEvents",
         tags: ["audit"],

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { asHoldoverError, formatDuration, HoldoverError } from "@holdover/core";
 import type { z } from "zod";
+import { FAILURES_PERIOD_MS } from "./failed-calls.ts";
 
 /** Bytes that the body of a request may have: the longest, a service's definition, has a few thousand. */
 export const BODY_BYTES = 1024 * 1024;
@@ -61,6 +62,7 @@ export function refuse(request: IncomingMessage, response: ServerResponse, failu
     "content-length": Buffer.byteLength(body),
     "cache-control": "no-store",
     ...(failure.code === "UNAUTHORIZED" && { "www-authenticate": "Bearer" }),
+    ...(failure.code === "TOO_MANY_FAILURES" && { "retry-after": String(FAILURES_PERIOD_MS / 1000) }),
     // Its body is not read, so nothing can follow on this connection.
     connection: "close",
   });

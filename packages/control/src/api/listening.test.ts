@@ -5,7 +5,15 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createMemoryAuditLog, createMemoryOperations, send, startApi, TOKEN } from "./api-fixture.ts";
+import {
+  createMemoryAuditLog,
+  createMemoryOperations,
+  createMemorySigning,
+  createMemoryTokenStore,
+  send,
+  startApi,
+  TOKEN,
+} from "./api-fixture.ts";
 import { createApi, type Api } from "./api.ts";
 
 let dir: string;
@@ -20,9 +28,12 @@ afterEach(async () => {
 });
 
 async function listen(over: { socketPath?: string; host?: string; port?: number } = {}): Promise<{ url: string }> {
+  const audit = createMemoryAuditLog();
   const api = await createApi({
     operations: createMemoryOperations(),
-    audit: createMemoryAuditLog(),
+    audit,
+    signing: createMemorySigning(audit),
+    tokens: createMemoryTokenStore(audit),
     token: TOKEN,
     tokenFile: "/state/token",
     version: "1.2.3",

@@ -21,11 +21,13 @@ interface Document {
 const ROUTES = [
   "delete /v1/services/{service}/prepare",
   "delete /v1/services/{service}/restart",
+  "delete /v1/tokens/{name}",
   "get /healthz",
   "get /metrics",
   "get /openapi.json",
   "get /readyz",
   "get /v1/audit",
+  "get /v1/audit/export",
   "get /v1/audit/verify",
   "get /v1/events",
   "get /v1/history",
@@ -38,6 +40,7 @@ const ROUTES = [
   "get /v1/services/{service}/restart",
   "get /v1/sessions",
   "get /v1/status",
+  "get /v1/tokens",
   "post /v1/services/{service}/prepare",
   "post /v1/services/{service}/releases",
   "post /v1/services/{service}/releases/{release}/promote",
@@ -46,6 +49,7 @@ const ROUTES = [
   "post /v1/services/{service}/restart",
   "post /v1/services/{service}/rollback",
   "post /v1/shutdown",
+  "post /v1/tokens",
 ];
 
 describe("/openapi.json", () => {
@@ -109,11 +113,30 @@ describe("/openapi.json", () => {
 
   test("tells the error answers of every call but the probes, with their codes", () => {
     const operation = document.paths["/v1/services/{service}/releases/{release}/promote"]?.["post"];
-    expect(Object.keys(operation?.responses ?? {})).toEqual(["200", "400", "401", "404", "409", "500", "503"]);
+    expect(Object.keys(operation?.responses ?? {})).toEqual([
+      "200",
+      "400",
+      "401",
+      "403",
+      "404",
+      "409",
+      "429",
+      "500",
+      "503",
+    ]);
     expect(operation?.responses["409"]?.description).toBe("RELEASE_TRANSITION, RELEASE_COLD");
     const calls = operations.filter(([route]) => /\/v1\/|metrics/.test(route));
     const lacking = calls.filter(([, { responses }]) => !["400", "401", "500"].every((status) => status in responses));
     expect([calls.length, lacking]).toEqual([ROUTES.length - 3, []]);
+  });
+
+  test("tells which role a call needs by TCP, and that what a deployer may do can be forbidden", () => {
+    const needed = new Map(operations.map(([route, { security }]) => [route, JSON.stringify(security)]));
+    expect(needed.get("get /v1/status")).toBe('[{"token":["viewer"]}]');
+    expect(needed.get("post /v1/services/{service}/releases")).toBe('[{"token":["deployer"]}]');
+    expect(needed.get("post /v1/shutdown")).toBe('[{"token":["admin"]}]');
+    const forbidden = operations.filter(([, { responses }]) => "403" in responses).map(([route]) => route);
+    expect(forbidden).toEqual(operations.map(([route]) => route).filter((route) => !/^get (?!.v1.tokens)/.test(route)));
   });
 
   test("tells which calls need the token by TCP", () => {

@@ -1,7 +1,11 @@
 import type { FastifyDynamicSwaggerOptions } from "@fastify/swagger";
 import { jsonSchemaTransform, jsonSchemaTransformObject } from "fastify-type-provider-zod";
 
-const TEXT_ROUTES: Readonly<Record<string, string>> = { "/metrics": "text/plain", "/v1/events": "text/event-stream" };
+const TEXT_ROUTES: Readonly<Record<string, string>> = {
+  "/metrics": "text/plain",
+  "/v1/audit/export": "application/x-ndjson",
+  "/v1/events": "text/event-stream",
+};
 
 /** How the OpenAPI document is made from the routes and their schemas. */
 export function openApiOptions(version: string): FastifyDynamicSwaggerOptions {
@@ -13,7 +17,8 @@ export function openApiOptions(version: string): FastifyDynamicSwaggerOptions {
         version,
         description:
           "Reached by the unix socket in the state directory, where whoever can open it is trusted, or by TCP on loopback " +
-          "with a token. Every error is `{ error: { code, what, next, details } }`. Times are epoch time in ms.",
+          "with a token. A token has a role: `viewer` reads, `deployer` changes releases and instances, `admin` may do " +
+          "everything; what a call needs stands at its `security`. Every error is `{ error: { code, what, next, details } }`. Times are epoch time in ms.",
         license: { name: "Apache-2.0", identifier: "Apache-2.0" },
       },
       tags: [
@@ -22,6 +27,7 @@ export function openApiOptions(version: string): FastifyDynamicSwaggerOptions {
         { name: "sessions", description: "Who is on which release." },
         { name: "retention", description: "How long sessions last, and what follows: forecasts, plans, restarts." },
         { name: "audit", description: "What happened, by whom and why." },
+        { name: "tokens", description: "Who may call the API by TCP." },
         { name: "process", description: "The control process itself." },
       ],
       components: {
@@ -29,7 +35,6 @@ export function openApiOptions(version: string): FastifyDynamicSwaggerOptions {
           token: { type: "http", scheme: "bearer", description: "Needed on TCP; the unix socket asks for none." },
         },
       },
-      security: [{ token: [] }],
     },
     transform: (route) => {
       const { schema, url } = jsonSchemaTransform(route);

@@ -17,6 +17,7 @@ export function addPlanningRoutes(app: App, { operations, actorOf }: RouteContex
   app.get(
     "/v1/services/:service/releases/:release/forecast",
     {
+      config: { role: "viewer" },
       schema: {
         operationId: "getForecast",
         tags: ["retention"],
@@ -31,6 +32,7 @@ export function addPlanningRoutes(app: App, { operations, actorOf }: RouteContex
   app.get(
     "/v1/services/:service/deploy-plan",
     {
+      config: { role: "viewer" },
       schema: {
         operationId: "getDeployPlan",
         tags: ["retention"],
@@ -48,6 +50,7 @@ export function addPlanningRoutes(app: App, { operations, actorOf }: RouteContex
   app.post(
     "/v1/services/:service/prepare",
     {
+      config: { role: "deployer" },
       schema: {
         operationId: "prepare",
         tags: ["retention"],
@@ -65,6 +68,7 @@ export function addPlanningRoutes(app: App, { operations, actorOf }: RouteContex
   app.delete(
     "/v1/services/:service/prepare",
     {
+      config: { role: "deployer" },
       schema: {
         operationId: "unprepare",
         tags: ["retention"],
@@ -80,6 +84,7 @@ export function addPlanningRoutes(app: App, { operations, actorOf }: RouteContex
   app.get(
     "/v1/services/:service/restart",
     {
+      config: { role: "viewer" },
       schema: {
         operationId: "getRestartPlan",
         tags: ["retention"],
@@ -98,6 +103,7 @@ export function addPlanningRoutes(app: App, { operations, actorOf }: RouteContex
   app.post(
     "/v1/services/:service/restart",
     {
+      config: { role: "deployer" },
       schema: {
         operationId: "restart",
         tags: ["retention"],
@@ -117,6 +123,7 @@ export function addPlanningRoutes(app: App, { operations, actorOf }: RouteContex
   app.delete(
     "/v1/services/:service/restart",
     {
+      config: { role: "deployer" },
       schema: {
         operationId: "stopRestart",
         tags: ["retention"],

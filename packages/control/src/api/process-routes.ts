@@ -7,8 +7,6 @@ import { shutdownRequest } from "./views.ts";
 const ok = z.object({ ok: z.literal(true) });
 const openApiDocument = z.looseObject({ openapi: z.string() });
 const accepted = z.object({ accepted: z.literal(true) });
-/** Everyone may call these, on TCP too. */
-const OPEN: readonly Record<string, string[]>[] = [];
 /** How long the answer to a shutdown waits for an error, in ms; the shutdown itself may take as long as its grace. */
 const SHUTDOWN_ANSWER_MS = 1000;
 
@@ -24,11 +22,11 @@ export function addProcessRoutes(app: App, { operations, actorOf }: RouteContext
   app.get(
     "/healthz",
     {
+      config: { role: null },
       schema: {
         operationId: "getHealth",
         tags: ["process"],
         summary: "Whether the control process answers",
-        security: OPEN,
         response: { 200: ok },
       },
     },
@@ -38,12 +36,12 @@ export function addProcessRoutes(app: App, { operations, actorOf }: RouteContext
   app.get(
     "/readyz",
     {
+      config: { role: null },
       schema: {
         operationId: "getReadiness",
         tags: ["process"],
         summary: "Whether the control process is ready to take orders",
         description: "503 with the reason while it is not. Sessions are served all the same.",
-        security: OPEN,
         response: { 200: ok, ...failures("CONTROL_BUSY") },
       },
     },
@@ -57,6 +55,7 @@ export function addProcessRoutes(app: App, { operations, actorOf }: RouteContext
   app.get(
     "/metrics",
     {
+      config: { role: "viewer" },
       schema: {
         operationId: "getMetrics",
         tags: ["process"],
@@ -74,11 +73,11 @@ export function addProcessRoutes(app: App, { operations, actorOf }: RouteContext
   app.get(
     "/openapi.json",
     {
+      config: { role: null },
       schema: {
         operationId: "getOpenApi",
         tags: ["process"],
         summary: "This description, as OpenAPI 3.1",
-        security: OPEN,
         response: { 200: openApiDocument },
       },
     },
@@ -88,6 +87,7 @@ export function addProcessRoutes(app: App, { operations, actorOf }: RouteContext
   app.post(
     "/v1/shutdown",
     {
+      config: { role: "admin" },
       schema: {
         operationId: "shutdown",
         tags: ["process"],

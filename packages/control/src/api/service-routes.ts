@@ -1,5 +1,6 @@
 import { HoldoverError, SERVICE_NAME } from "@holdover/core";
 import { z } from "zod";
+import type { AuditSinkState } from "../audit-sinks.ts";
 import { actorHeader, failures, limit, releaseParams, serviceParams, type App, type RouteContext } from "./route.ts";
 import {
   deployRequest,
@@ -18,10 +19,15 @@ const UNKNOWN = ["SERVICE_UNKNOWN", "RELEASE_UNKNOWN"] as const;
 const STORED = ["STORE_FAILED", "LINK_DOWN", "NOT_IN_FORCE", "HOST_CLOSING", "CONTROL_BUSY"] as const;
 
 /** Services, their releases and instances. */
-export function addServiceRoutes(app: App, { operations, actorOf }: RouteContext): void {
+export function addServiceRoutes(
+  app: App,
+  { operations, actorOf }: RouteContext,
+  auditSinks: () => readonly AuditSinkState[],
+): void {
   app.get(
     "/v1/status",
     {
+      config: { role: "viewer" },
       schema: {
         operationId: "getStatus",
         tags: ["services"],
@@ -31,12 +37,16 @@ export function addServiceRoutes(app: App, { operations, actorOf }: RouteContext
         response: { 200: statusView, ...failures("CONTROL_BUSY") },
       },
     },
-    async () => operations.status(),
+    async () => {
+      const sinks = auditSinks();
+      return { ...operations.status(), ...(sinks.length > 0 && { auditSinks: [...sinks] }) };
+    },
   );
 
   app.get(
     "/v1/services/:service",
     {
+      config: { role: "viewer" },
       schema: {
         operationId: "getService",
         tags: ["services"],
@@ -57,6 +67,7 @@ export function addServiceRoutes(app: App, { operations, actorOf }: RouteContext
   app.post(
     "/v1/services/:service/releases",
     {
+      config: { role: "deployer" },
       schema: {
         operationId: "deploy",
         tags: ["releases"],
@@ -96,6 +107,7 @@ export function addServiceRoutes(app: App, { operations, actorOf }: RouteContext
   app.get(
     RELEASE,
     {
+      config: { role: "viewer" },
       schema: {
         operationId: "getRelease",
         tags: ["releases"],
@@ -110,6 +122,7 @@ export function addServiceRoutes(app: App, { operations, actorOf }: RouteContext
   app.post(
     `${RELEASE}/promote`,
     {
+      config: { role: "deployer" },
       schema: {
         operationId: "promote",
         tags: ["releases"],
@@ -126,6 +139,7 @@ export function addServiceRoutes(app: App, { operations, actorOf }: RouteContext
   app.post(
     `${RELEASE}/ramp`,
     {
+      config: { role: "deployer" },
       schema: {
         operationId: "ramp",
         tags: ["releases"],
@@ -147,6 +161,7 @@ export function addServiceRoutes(app: App, { operations, actorOf }: RouteContext
   app.post(
     `${RELEASE}/retire`,
     {
+      config: { role: "deployer" },
       schema: {
         operationId: "retire",
         tags: ["releases"],
@@ -165,6 +180,7 @@ export function addServiceRoutes(app: App, { operations, actorOf }: RouteContext
   app.post(
     "/v1/services/:service/rollback",
     {
+      config: { role: "deployer" },
       schema: {
         operationId: "rollback",
         tags: ["releases"],
@@ -185,6 +201,7 @@ export function addServiceRoutes(app: App, { operations, actorOf }: RouteContext
   app.get(
     `${RELEASE}/log`,
     {
+      config: { role: "viewer" },
       schema: {
         operationId: "getLog",
         tags: ["releases"],
@@ -205,6 +222,7 @@ export function addServiceRoutes(app: App, { operations, actorOf }: RouteContext
   app.get(
     "/v1/instances",
     {
+      config: { role: "viewer" },
       schema: {
         operationId: "getInstances",
         tags: ["services"],

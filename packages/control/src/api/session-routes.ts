@@ -10,6 +10,7 @@ export function addSessionRoutes(app: App, { operations }: RouteContext): void {
   app.get(
     "/v1/sessions",
     {
+      config: { role: "viewer" },
       schema: {
         operationId: "getSessions",
         tags: ["sessions"],
@@ -29,6 +30,7 @@ export function addSessionRoutes(app: App, { operations }: RouteContext): void {
   app.get(
     "/v1/history",
     {
+      config: { role: "viewer" },
       schema: {
         operationId: "getHistory",
         tags: ["sessions"],

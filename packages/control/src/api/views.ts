@@ -1,7 +1,9 @@
-import { ERRORS, releaseId, type ErrorCode } from "@holdover/core";
+import { ERRORS, releaseId, ROLES, type ErrorCode } from "@holdover/core";
 import { z } from "zod";
 
 /** What the API shows and takes. The same schemas check requests, write the OpenAPI document and type the command line. */
+
+const TOKEN_LASTS_MOST_MS = 3650 * 86_400_000;
 
 const epochMs = z.number().meta({ description: "Epoch time in ms." });
 
@@ -117,6 +119,18 @@ export const serviceView = z
   })
   .meta({ id: "Service" });
 
+const auditSinkView = z
+  .object({
+    name: z.string(),
+    sentSeq: z.int().nullable().meta({ description: "The last entry that it has taken in; null: not known yet." }),
+    backlog: z.int().nullable().meta({ description: "Entries that it has not taken in." }),
+    failure: z
+      .object({ problem: z.string(), sinceMs: epochMs })
+      .nullable()
+      .meta({ description: "Why the last delivery failed, and since when none has succeeded." }),
+  })
+  .meta({ id: "AuditSink" });
+
 export const statusView = z
   .object({
     nowMs: epochMs,
@@ -130,6 +144,7 @@ export const statusView = z
       tableInForce: z.int().nullable(),
     }),
     services: z.array(serviceView),
+    auditSinks: z.array(auditSinkView).optional().meta({ description: "Left out where there is none." }),
   })
   .meta({ id: "Status" });
 
@@ -192,6 +207,48 @@ export const logLines = z.object({ lines: z.array(z.string()).meta({ description
 export const auditVerdict = z.object({
   entries: z.int().meta({ description: "How many entries the chain has." }),
   head: z.string().meta({ description: "The hash of the last one." }),
+  signed: z
+    .object({
+      entries: z.int().meta({ description: "How many entries the chain had then." }),
+      atMs: epochMs,
+      publicKey: z.string().meta({ description: "The raw Ed25519 key in base64url." }),
+    })
+    .nullable()
+    .meta({ description: "The head that was signed last; null: none could be signed yet." }),
+});
+
+export const role = z
+  .enum(ROLES)
+  .meta({ description: "`viewer` reads, `deployer` changes releases and instances, `admin` may do everything." });
+
+export const tokenView = z
+  .object({
+    name: z.string().meta({ description: "Whoever calls with it is `api:` and this name in the audit log." }),
+    role,
+    createdAtMs: epochMs,
+    expiresAtMs: epochMs.nullable().meta({ description: "null: never." }),
+    expired: z.boolean(),
+  })
+  .meta({ id: "Token" });
+
+export const newTokenView = tokenView.extend({
+  secret: z.string().meta({ description: "The token itself, told this once: what is stored is its SHA-256." }),
+});
+
+export const tokenName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,39}$/, "a token's name is 1 to 40 of a-z, 0-9, dot, dash and underscore");
+
+export const tokenRequest = z.strictObject({
+  name: tokenName,
+  role,
+  lastsMs: z
+    .number()
+    .int()
+    .min(1000)
+    .max(TOKEN_LASTS_MOST_MS)
+    .optional()
+    .meta({ description: "How long it is valid, in ms: from a second to ten years; left out: until it is revoked." }),
 });
 
 export const errorBody = z
@@ -250,5 +307,9 @@ export type StatusView = z.output<typeof statusView>;
 export type LiveSessionView = z.output<typeof liveSessionView>;
 export type EndedSessionView = z.output<typeof endedSessionView>;
 export type AuditEntryView = z.output<typeof auditEntryView>;
+export type AuditVerdict = z.output<typeof auditVerdict>;
+export type TokenView = z.output<typeof tokenView>;
+export type NewTokenView = z.output<typeof newTokenView>;
+export type TokenRequest = z.output<typeof tokenRequest>;
 export type DeployRequest = z.output<typeof deployRequest>;
 export type RollbackRequest = z.output<typeof rollbackRequest>;

@@ -1,19 +1,28 @@
-import type { AuditDraft, AuditEntry, AuditHead } from "../audit-chain.ts";
+import type { AuditDraft, AuditEntry, AuditHead, SignedHead } from "../audit-chain.ts";
 
 /** Append-only and hash-chained: what happened, by whom and why. */
 export interface AuditLog {
   /** MUST store all or none, in this order, as the chain's next entries. */
   append(drafts: readonly AuditDraft[]): Promise<void>;
-  /** Entries after `afterSeq`, oldest first, at most `limit`. */
+  /** Entries after `afterSeq`, oldest first, at most `limit`; their fields MUST be in the order in which they were given. */
   read(afterSeq: number, limit: number): Promise<AuditEntry[]>;
   /** The last `limit` entries, oldest first. */
   tail(limit: number): Promise<AuditEntry[]>;
   head(): Promise<AuditHead>;
   /**
    * Reads the whole chain.
+   * @param through a head that was signed: MUST be on the chain
    * @throws HoldoverError AUDIT_BROKEN
    */
-  verify(): Promise<AuditHead>;
+  verify(through?: AuditHead): Promise<AuditHead>;
   /** Calls back after every append, with the new entries; returns what ends it. MUST NOT call before they are stored. */
   subscribe(listener: (entries: readonly AuditEntry[]) => void): () => void;
+}
+
+/** Keeps the head that was signed last, beside the chain. */
+export interface SignedHeads {
+  /** @throws HoldoverError AUDIT_BROKEN where it cannot be read */
+  last(): Promise<SignedHead | null>;
+  /** MUST replace the one before. */
+  store(head: SignedHead): Promise<void>;
 }

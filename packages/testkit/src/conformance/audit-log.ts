@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { CHAIN_START, verifyChain, type AuditDraft, type AuditEntry, type AuditLog } from "@holdover/core";
+import { CHAIN_START, storedEntry, verifyChain, type AuditDraft, type AuditEntry, type AuditLog } from "@holdover/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 /** A fresh, empty log. */
@@ -62,6 +62,31 @@ export function auditLogConformance(name: string, open: () => Promise<OpenedAudi
         body: JSON.stringify(entry),
       }));
       expect(verifyChain(stored, await log.head(), sha256)).toEqual(await log.head());
+    });
+
+    it("gives back entries whose stored text can be made again", async () => {
+      const body = JSON.stringify({
+        reason: "the order is another",
+        kind: "a",
+        atMs: 1,
+        actor: "x",
+        detail: { b: 1, a: 2 },
+      });
+      await log.append([JSON.parse(body) as AuditDraft]);
+      expect((await log.read(0, 1)).map(storedEntry)).toMatchObject([{ seq: 1, body }]);
+    });
+
+    it("verifies through a head that it had, and through no other", async () => {
+      await log.append([draft("a"), draft("b")]);
+      const had = await log.head();
+      await log.append([draft("c")]);
+      expect((await log.verify(had)).seq).toBe(3);
+      const broken = { code: "AUDIT_BROKEN" };
+      await expect(log.verify({ ...had, hash: "0".repeat(64) })).rejects.toMatchObject({
+        ...broken,
+        details: { seq: 2 },
+      });
+      await expect(log.verify({ ...had, seq: 9 })).rejects.toMatchObject({ ...broken, details: { seq: 4 } });
     });
 
     it("has its head at the last entry, and verifies", async () => {

@@ -4,11 +4,14 @@ import {
   nextEntry,
   problemOf,
   readEntry,
+  readSignedHead,
   verifyChain,
   type AuditDraft,
   type AuditEntry,
   type AuditHead,
   type AuditLog,
+  type SignedHead,
+  type SignedHeads,
   type StoredAuditEntry,
 } from "@holdover/core";
 import { rowLimit, type Database } from "./database.ts";
@@ -67,13 +70,36 @@ export function auditChain(database: Database): { log: AuditLog; store: StoreWit
       tail: async (limit) =>
         database.read(() => (last.all(rowLimit(limit)) as unknown as StoredAuditEntry[]).reverse().map(entryOf)),
       head: async () => database.read(head),
-      verify: async () =>
+      verify: async (through) =>
         database.read(() =>
-          verifyChain(all.iterate() as Iterable<unknown> as Iterable<StoredAuditEntry>, head(), sha256),
+          verifyChain(all.iterate() as Iterable<unknown> as Iterable<StoredAuditEntry>, head(), sha256, through),
         ),
       subscribe: subscribers.add,
     },
   };
+}
+
+export function signedHeads(database: Database): SignedHeads {
+  const { sql } = database;
+  const read = sql.prepare("SELECT body FROM audit_signed_head");
+  const write = sql.prepare("INSERT OR REPLACE INTO audit_signed_head (one, body) VALUES (1, ?)");
+  return {
+    last: async () => {
+      const row = database.read(() => read.get()) as { body: string } | undefined;
+      return row ? signedHeadIn(row.body) : null;
+    },
+    store: async (head) => {
+      database.write(() => write.run(JSON.stringify(head)));
+    },
+  };
+}
+
+function signedHeadIn(body: string): SignedHead {
+  try {
+    return readSignedHead(JSON.parse(body));
+  } catch (cause) {
+    throw new HoldoverError("AUDIT_BROKEN", { seq: 1, problem: "the signed head cannot be read" }, { cause });
+  }
 }
 
 function sha256(text: string): string {

@@ -1,17 +1,31 @@
-import { CHAIN_START, type AuditLog, type ForecastStore, type ReleaseStore, type SessionHistory } from "@holdover/core";
-import { auditChain } from "./audit-log.ts";
+import {
+  CHAIN_START,
+  type AuditCursors,
+  type AuditLog,
+  type ForecastStore,
+  type ReleaseStore,
+  type SessionHistory,
+  type SignedHeads,
+  type TokenStore,
+} from "@holdover/core";
+import { auditCursors } from "./audit-cursors.ts";
+import { auditChain, signedHeads } from "./audit-log.ts";
 import { openDatabase, type Database, type OpenOptions } from "./database.ts";
 import { forecastStore } from "./forecast-store.ts";
 import type { Format } from "./format.ts";
 import { releaseStore } from "./release-store.ts";
 import { sessionHistory } from "./session-history.ts";
+import { tokenStore } from "./token-store.ts";
 
 /** What the control process keeps in one file. */
 export interface ControlStore {
   readonly releases: ReleaseStore;
   readonly audit: AuditLog;
+  readonly signedHeads: SignedHeads;
+  readonly auditCursors: AuditCursors;
   readonly history: SessionHistory;
   readonly forecasts: ForecastStore;
+  readonly tokens: TokenStore;
   readonly close: () => void;
 }
 
@@ -71,6 +85,20 @@ const FORMAT: Format = {
     -- The past forecasts of each service, as JSON.
     CREATE TABLE forecasts (service TEXT PRIMARY KEY, form INTEGER NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
     `,
+    `
+    -- Tokens of the API by their digest: the token itself is stored nowhere.
+    CREATE TABLE tokens (
+      name TEXT PRIMARY KEY,
+      role TEXT NOT NULL,
+      digest TEXT NOT NULL,
+      created_at_ms REAL NOT NULL,
+      expires_at_ms REAL
+    ) STRICT, WITHOUT ROWID;
+    -- The last head that was signed, as JSON; no row before the first.
+    CREATE TABLE audit_signed_head (one INTEGER PRIMARY KEY CHECK (one = 1), body TEXT NOT NULL) STRICT;
+    -- How far each sink has taken the audit log.
+    CREATE TABLE audit_cursors (sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    `,
   ],
 };
 
@@ -98,8 +126,11 @@ export function controlStoreOn(database: Database, maxEnded: number): ControlSto
   return {
     releases: releaseStore(database, store),
     audit: log,
+    signedHeads: signedHeads(database),
+    auditCursors: auditCursors(database),
     history: sessionHistory(database, store, maxEnded),
     forecasts: forecastStore(database),
+    tokens: tokenStore(database, store),
     close: database.close,
   };
 }

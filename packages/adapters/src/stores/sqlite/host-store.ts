@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import type { PinStore, TableCache } from "@holdover/core";
+import { CHECKPOINT_QUOTA, type CheckpointStore, type PinStore, type TableCache } from "@holdover/core";
+import { checkpointStore } from "./checkpoint-store.ts";
 import { onlyValue, openDatabase, type Database, type OpenOptions } from "./database.ts";
 import { eventOutbox } from "./event-outbox.ts";
 import type { Format } from "./format.ts";
@@ -11,6 +12,7 @@ export interface HostStore {
   /** Its `close` closes the whole file. */
   readonly pins: PinStore;
   readonly table: TableCache;
+  readonly checkpoints: CheckpointStore;
   /** Random, made with the file: names this host to control, which counts its events by it. */
   readonly identity: string;
   /**
@@ -68,6 +70,28 @@ const FORMAT: Format = {
     ALTER TABLE pins ADD COLUMN label TEXT;
     ALTER TABLE events ADD COLUMN label TEXT;
     `,
+    `
+    -- Sessions that have been claimed: under which fence, and under which the last write came.
+    CREATE TABLE checkpoints (
+      id INTEGER PRIMARY KEY,
+      service TEXT NOT NULL,
+      key TEXT NOT NULL,
+      fence INTEGER NOT NULL,
+      written_fence INTEGER NOT NULL,
+      UNIQUE (service, key)
+    ) STRICT;
+    CREATE TABLE checkpoint_entries (
+      checkpoint INTEGER NOT NULL,
+      name TEXT NOT NULL,
+      service TEXT NOT NULL,
+      format TEXT NOT NULL,
+      version INTEGER NOT NULL,
+      bytes BLOB NOT NULL,
+      UNIQUE (checkpoint, name)
+    ) STRICT;
+    -- For samples: some entries of every format and version.
+    CREATE INDEX checkpoint_entries_by_format ON checkpoint_entries (service, format, version);
+    `,
   ],
 };
 
@@ -99,6 +123,7 @@ export function hostStoreOn(database: Database, maxEvents: number): HostStore {
   return {
     pins: pinStore(database, outbox),
     table: tableCache(database),
+    checkpoints: checkpointStore(database, CHECKPOINT_QUOTA),
     identity,
     droppedEvents: outbox.dropped,
     close: database.close,

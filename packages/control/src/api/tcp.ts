@@ -6,19 +6,21 @@ import { bound, codeOf } from "./binding.ts";
 const SETTING = "api";
 
 /**
- * Listens on a TCP port of the loopback interface and on no other: the API has no TLS.
- * @param host `localhost`, an address of 127.0.0.0/8, or `::1` with or without brackets
+ * Listens on a TCP port: of the loopback interface and of no other, unless by TLS.
+ * @param host `localhost`, an address of 127.0.0.0/8, or `::1` with or without brackets; by TLS any address
  * @param port 0 for one that is free
  * @returns the URL to call
  * @throws HoldoverError PORT_TAKEN, LISTEN_FAILED
  */
-export async function listenOnLoopback(server: Server, host: string, port: number): Promise<string> {
+export async function listenOnTcp(server: Server, host: string, port: number, tls: boolean): Promise<string> {
   const address = `${host}:${port}`;
-  const ip = loopbackOf(host);
+  const ip = loopbackOf(host) ?? (tls ? anyOf(host) : null);
   if (ip === null) {
     throw new HoldoverError("LISTEN_FAILED", {
       address,
-      problem: "the API has no TLS and listens on a loopback address only",
+      problem: tls
+        ? "write the address of an interface, or 0.0.0.0 for all"
+        : "without `apiTls` the API listens on a loopback address only",
       setting: SETTING,
     });
   }
@@ -30,7 +32,7 @@ export async function listenOnLoopback(server: Server, host: string, port: numbe
   }
   const at = server.address();
   const given = typeof at === "object" && at !== null ? at.port : port;
-  return `http://${isIPv6(ip) ? `[${ip}]` : ip}:${given}`;
+  return `${tls ? "https" : "http"}://${isIPv6(ip) ? `[${ip}]` : ip}:${given}`;
 }
 
 /** Names are not looked up: what `localhost` resolves to is the resolver's word, not ours. */
@@ -39,4 +41,9 @@ function loopbackOf(host: string): string | null {
   const ip = host.replace(/^\[(.*)\]$/, "$1");
   if (ip === "::1" || (isIPv4(ip) && ip.startsWith("127."))) return ip;
   return null;
+}
+
+function anyOf(host: string): string | null {
+  const ip = host.replace(/^\[(.*)\]$/, "$1");
+  return isIPv4(ip) || isIPv6(ip) ? ip : null;
 }

@@ -1,0 +1,2 @@
+export { fileSink } from "./file-sink.ts";
+export { webhookSink } from "./webhook-sink.ts";
