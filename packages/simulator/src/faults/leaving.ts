@@ -58,7 +58,14 @@ export class Leaving {
     }
   }
 
-  hostCrashed(): void {
+  /** An end that was not stored has not happened; one that was stays so. */
+  hostCrashed(pins: Iterable<{ readonly fence: number }>): void {
+    const stored = new Set(Array.from(pins, ({ fence }) => fence));
+    for (const [fence, session] of this.#before) {
+      const how = stored.has(fence) ? null : this.mayEnd(session);
+      if (how) this.#endedAs.set(fence, how);
+    }
+    for (const fence of stored) this.#endedAs.delete(fence);
     this.#before = new Map();
   }
 

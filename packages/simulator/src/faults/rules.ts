@@ -101,7 +101,7 @@ export class Rules implements PinWatch, ClientWatch {
 
   hostCrashed(): void {
     this.#cap.hostCrashed();
-    this.#leaving.hostCrashed();
+    this.#leaving.hostCrashed(this.#options.store().pins());
     this.#options.recordRules.hostCrashed();
     this.#placedNow.clear();
     // The next host has not given it up: control asks again before it stops anything.
