@@ -31,7 +31,7 @@ export class Leaving {
   readonly #cutsWedged = new Set<string>();
   readonly #ages = new Set<string>();
   /** Live sessions as they were after the step before, by fence, and how those of them have ended that were to be left. */
-  #before: ReadonlyMap<number, LiveSession> = new Map();
+  #before: ReadonlyMap<number, Placed> = new Map();
   readonly #endedAs = new Map<number, Ending>();
 
   constructor(options: LeavingOptions) {
@@ -59,14 +59,15 @@ export class Leaving {
   }
 
   /** An end that was not stored has not happened; one that was stays so. */
-  hostCrashed(pins: Iterable<{ readonly fence: number }>): void {
-    const stored = new Set(Array.from(pins, ({ fence }) => fence));
+  hostCrashed(pins: Iterable<Placed>): void {
+    const stored = new Map(Array.from(pins, (pin) => [pin.fence, pin]));
     for (const [fence, session] of this.#before) {
       const how = stored.has(fence) ? null : this.mayEnd(session);
       if (how) this.#endedAs.set(fence, how);
     }
-    for (const fence of stored) this.#endedAs.delete(fence);
-    this.#before = new Map();
+    for (const fence of stored.keys()) this.#endedAs.delete(fence);
+    // The next host may end one in the very step in which it reads it back, by the last table.
+    this.#before = stored;
   }
 
   /** After every step: what has ended stays so, whatever is called off before its connections have had their turn. */

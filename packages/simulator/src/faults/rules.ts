@@ -252,7 +252,7 @@ export class Rules implements PinWatch, ClientWatch {
     if (this.#options.verdict.broken) return;
     const host = this.#options.host();
     const live = new Map(this.#live(host).map((session) => [idOf(session.service, session.key), session]));
-    this.#leaving.look(live.values());
+    if (host) this.#leaving.look(live.values());
     if (host?.listens()) this.#lookAtClients(host, live);
     this.#lookAtPins(live);
     this.#options.recordRules.look();
