@@ -14,7 +14,6 @@ import {
   REPLAN_EVERY_MS,
   retained,
   retired,
-  sessionsOn,
   transition,
   withRelease,
   type AuditLog,
@@ -43,6 +42,7 @@ import type {
 import type { DeployRequest, InstanceView, ReleaseView, RollbackRequest, StatusView } from "./api/views.ts";
 import type { Builds } from "./builds.ts";
 import { Executor } from "./executor.ts";
+import { heldSessions } from "./held-sessions.ts";
 import { newRelease, readDefinition, refuseSecondDeploy, refuseSharedAddress, withoutOldest } from "./new-release.ts";
 import type { Operations } from "./operations.ts";
 import { Outlooks } from "./outlooks.ts";
@@ -202,7 +202,12 @@ export class Control implements Operations {
   promote(serviceName: string, releaseId: string, actor: string): Promise<ReleaseView> {
     return this.#operation(serviceName, actor, async () => {
       const service = this.#records.service(serviceName);
-      const next = cutover(service, releaseId, this.#now(), this.#liveOn(service, currentRelease(service)));
+      const next = cutover(
+        service,
+        releaseId,
+        this.#now(),
+        heldSessions(service.name, currentRelease(service)?.id, this.#known()),
+      );
       this.#mustBeWarm(service, releaseId);
       return { next, release: releaseId, reason: `${releaseId} was promoted` };
     });
@@ -226,7 +231,7 @@ export class Control implements Operations {
       const to = request.to ?? previousRelease(service)?.id;
       if (to === undefined) throw new HoldoverError("NO_PREVIOUS_RELEASE", { service: serviceName });
       const left = currentRelease(service)?.id;
-      const next = cutover(service, to, nowMs, this.#liveOn(service, currentRelease(service)));
+      const next = cutover(service, to, nowMs, heldSessions(service.name, currentRelease(service)?.id, this.#known()));
       this.#mustBeWarm(service, to);
       if (request.sessions !== "cut" || left === undefined) return { next, release: to, reason: `rollback to ${to}` };
       return {
@@ -242,7 +247,7 @@ export class Control implements Operations {
     return this.#operation(serviceName, actor, async () => {
       const service = this.#records.service(serviceName);
       const release = releaseOf(service, releaseId);
-      const states = retire(service, release, now, this.#now(), this.#liveOn(service, release));
+      const states = retire(service, release, now, this.#now(), heldSessions(service.name, release.id, this.#known()));
       const steps = states.map((release) => withRelease(service, release));
       return {
         next: steps.at(-1) ?? service,
@@ -474,18 +479,6 @@ export class Control implements Operations {
       sessions: dataPlane.counts(),
       outlooks: this.#outlooks.all(),
     };
-  }
-
-  /** Sessions that a release holds now; null where nobody can count them. */
-  #liveOn(service: ServiceRecord, release: ReleaseRecord | undefined): number | null {
-    const { instances, sessions } = this.#known();
-    if (!release || !instances) return null;
-    return (
-      sessionsOn(
-        instances.filter((one) => one.service === service.name && one.release === release.id),
-        sessions,
-      ) ?? null
-    );
   }
 
   /** Plans soon; however many things change meanwhile, once. */

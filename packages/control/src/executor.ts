@@ -6,7 +6,6 @@ import {
   isAlive,
   currentRelease,
   releaseOf,
-  sessionsOn,
   transition,
   withRelease,
   type Action,
@@ -20,6 +19,7 @@ import {
   type ServiceRecord,
 } from "@holdover/core";
 import type { Builds } from "./builds.ts";
+import { heldSessions } from "./held-sessions.ts";
 import { isSameDeploy } from "./new-release.ts";
 import type { Records } from "./records.ts";
 
@@ -103,9 +103,8 @@ export class Executor {
   /** Sessions that the release holds that is about to be retained; null where nobody can count them. */
   #liveOnCurrent(service: ServiceRecord): number | null {
     const { platform, dataPlane } = this.#options;
-    const left = currentRelease(service)?.id;
-    const own = platform.instances()?.filter((one) => one.service === service.name && one.release === left);
-    return own ? (sessionsOn(own, dataPlane.counts()) ?? null) : null;
+    const known = { instances: platform.instances(), sessions: dataPlane.counts() };
+    return heldSessions(service.name, currentRelease(service)?.id, known);
   }
 
   #background(

@@ -3,11 +3,11 @@ import {
   forecastLeft,
   lengthQuantile,
   openSessions,
+  outlookKey,
   isAlive,
   planDeploy,
   planRestart,
   releaseOf,
-  sessionsOn,
   shareLeft,
   type Clock,
   type DataPlane,
@@ -30,6 +30,7 @@ import type {
   RestartRequest,
   TailPoint,
 } from "./api/forecast-views.ts";
+import { heldSessions } from "./held-sessions.ts";
 import { spansOf } from "./known-lengths.ts";
 import type { Outlooks } from "./outlooks.ts";
 import { retentionView, retirementView, type Known } from "./status.ts";
@@ -165,7 +166,7 @@ export class Planning {
     const own = platform.instances()?.filter((one) => one.service === service.name && isAlive(one));
     if (!counts || !own) throw new HoldoverError("LINK_DOWN");
     const ages = await dataPlane.ages({ service: service.name, by: "instance" });
-    const lengths = await outlooks.lengths(service, await this.#ages(service));
+    const lengths = await outlooks.lengths(service, ages);
     const plan = planRestart({
       instances: own
         .filter((one) => one.release === current.id)
@@ -208,11 +209,9 @@ export class Planning {
     return this.#options.dataPlane.ages({ service: service.name, by: "release" });
   }
 
-  /** Sessions that hold a release now; null where nobody can count them. */
   #sessionsOf(service: ServiceRecord, release: ReleaseRecord): number | null {
     const { platform, dataPlane } = this.#options;
-    const own = platform.instances()?.filter((one) => one.service === service.name && one.release === release.id);
-    return own ? (sessionsOn(own, dataPlane.counts()) ?? null) : null;
+    return heldSessions(service.name, release.id, { instances: platform.instances(), sessions: dataPlane.counts() });
   }
 }
 
@@ -229,7 +228,7 @@ function withOutlook(
   release: ReleaseRecord,
   outlook: Outlook,
 ): Known["outlooks"] {
-  return new Map([...known.outlooks, [`${service.name}/${release.id}`, outlook]]);
+  return new Map([...known.outlooks, [outlookKey(service.name, release.id), outlook]]);
 }
 
 function lengthsView(lengths: SessionLengths): LengthsView {

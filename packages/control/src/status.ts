@@ -5,13 +5,13 @@ import {
   lingerAt,
   outlookKey,
   retainedWindow,
-  sessionsOn,
   type Instance,
   type Outlook,
   type ReleaseRecord,
   type ServiceRecord,
   type SessionCount,
 } from "@holdover/core";
+import { heldSessions } from "./held-sessions.ts";
 import type { InstanceView, ReleaseView, RetirementView, ServiceView } from "./api/views.ts";
 
 /** What is shown of what is known. An unknown count is null, in every view, and never zero. */
@@ -107,8 +107,7 @@ export function retentionView(service: ServiceRecord, release: ReleaseRecord, kn
   const { state } = release;
   const { nowMs } = known;
   const policy = service.definition.retention;
-  const own = known.instances?.filter((one) => one.service === service.name && one.release === release.id);
-  const left = own && sessionsOn(own, known.sessions);
+  const left = heldSessions(service.name, release.id, known) ?? undefined;
   if (state.name === "expiring") {
     const why =
       nowMs < state.graceUntilMs
