@@ -1,12 +1,13 @@
 import { createHash, generateKeyPairSync, sign, verify, createPublicKey } from "node:crypto";
-import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CHAIN_START, nextEntry, readEntry, signHead, type AuditEntry, type AuditHead } from "./audit-chain.ts";
 import { exportEnd, exportEntry, exportStart, readExport } from "./audit-export.ts";
+import { HoldoverError } from "./errors.ts";
 import type { Signer, VerifySignature } from "./ports/signer.ts";
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 const check: VerifySignature = (x, text, signature) => {
+  if (Buffer.from(signature, "base64url").toString("base64url") !== signature) return false;
   try {
     const key = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
     return verify(null, Buffer.from(text), key, Buffer.from(signature, "base64url"));
@@ -49,6 +50,16 @@ function read(lines: readonly string[], publicKey = signer.publicKey) {
 }
 
 const broken = expect.objectContaining({ code: "AUDIT_BROKEN" });
+
+function isRefused(lines: readonly string[]): boolean {
+  try {
+    read(lines);
+    return false;
+  } catch (error) {
+    if (error instanceof HoldoverError && error.code === "AUDIT_BROKEN") return true;
+    throw error;
+  }
+}
 
 describe("An export of the audit log", () => {
   it.each([
@@ -106,12 +117,13 @@ describe("An export of the audit log", () => {
 
   it("is found out wherever one character of it is another", () => {
     const text = whole.join("\n");
-    fc.assert(
-      fc.property(fc.nat(text.length - 1), fc.constantFrom("0", "a", '"', "}", "\n", " "), (at, character) => {
-        fc.pre(text[at] !== character);
+    const unseen: string[] = [];
+    for (const character of ["0", "a", "B", '"', "}", "\n", " "]) {
+      for (let at = 0; at < text.length; at += 1) {
         const changed = `${text.slice(0, at)}${character}${text.slice(at + 1)}`;
-        expect(() => read(changed.split("\n"))).toThrow(broken);
-      }),
-    );
+        if (changed !== text && !isRefused(changed.split("\n"))) unseen.push(`${at}: ${character}`);
+      }
+    }
+    expect(unseen).toEqual([]);
   });
 });

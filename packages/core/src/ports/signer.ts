@@ -11,6 +11,7 @@ export interface Signer {
 
 /**
  * Whether a signature over a text was made with the key of a {@link Signer}. MUST NOT throw: what is no key and what is
- * no signature verifies nothing.
+ * no signature verifies nothing. MUST take a signature in the one spelling that `sign` gave: base64url can spell the same
+ * bytes in several ways.
  */
 export type VerifySignature = (publicKey: string, text: string, signature: string) => boolean;

@@ -38,6 +38,19 @@ export function signerConformance(name: string, open: () => Promise<OpenedSigner
       expect(verify(signer.publicKey, "text", changed)).toBe(false);
     });
 
+    it("takes a signature in one spelling only", () => {
+      const { signer, verify } = opened;
+      const signature = signer.sign("text");
+      const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+      const taken = Array.from(alphabet)
+        .map((last) => signature.slice(0, -1) + last)
+        .filter((spelling) => verify(signer.publicKey, "text", spelling));
+      expect(taken).toEqual([signature]);
+      for (const spelling of [`${signature}=`, `${signature}==`, ` ${signature}`, `${signature}\n`, `${signature}!`]) {
+        expect(verify(signer.publicKey, "text", spelling)).toBe(false);
+      }
+    });
+
     it("names its key by 43 characters, signs the same text alike, and keeps its key", async () => {
       const { signer } = opened;
       expect(signer.publicKey).toMatch(/^[A-Za-z0-9_-]{43}$/);
