@@ -49,10 +49,10 @@ export async function run(args: string[]): Promise<number> {
     const { checkpoints, close } = openHostStore(join(directory, "host.db"));
     const writers = await sessions(checkpoints);
     for (const kib of [1, 16]) {
-      findings.push(...findingsOf(`${kib} KiB, alone`, await waits(writers, 1, writes, kib * KIB)));
-      findings.push(
-        ...findingsOf(`${kib} KiB, ${SESSIONS} at once`, await waits(writers, SESSIONS, writes, kib * KIB)),
-      );
+      for (const atOnce of [1, SESSIONS]) {
+        const what = `${kib} KiB, ${atOnce === 1 ? "alone" : `${atOnce} at once`}`;
+        findings.push(...findingsOf(what, await waits(writers, atOnce, writes, kib * KIB)));
+      }
     }
     close();
   } finally {
@@ -82,15 +82,17 @@ async function sessions(store: CheckpointStore): Promise<CheckpointWriter[]> {
 /**
  * Lets so many sessions write in one turn, waits for all, and again, until there were `writes`. Which sessions it are
  * moves on with every turn.
- * @returns how long each waited, from the moment in which all of them wanted to write, in ms, sorted
+ * @returns how long each waited, from the moment in which all of them wanted to write, and how long after the last answer
+ * of a turn the thread was busy, so that whatever came then waited; in ms, sorted
  */
 async function waits(
   writers: readonly CheckpointWriter[],
   atOnce: number,
   writes: number,
   size: number,
-): Promise<Float64Array> {
+): Promise<{ readonly waited: Float64Array; readonly busy: Float64Array }> {
   const waited: number[] = [];
+  const busy: number[] = [];
   for (let turn = 0; waited.length < writes; turn += 1) {
     const bytes = new Uint8Array(size).fill(turn);
     const entries = [{ name: "transcript", format: "transcript", version: 1, bytes }];
@@ -100,17 +102,30 @@ async function waits(
       waited.push(performance.now() - from);
     });
     await Promise.all(writing);
+    const answered = performance.now();
     await new Promise(setImmediate);
+    busy.push(performance.now() - answered);
   }
-  return Float64Array.from(waited).sort();
+  return { waited: Float64Array.from(waited).sort(), busy: Float64Array.from(busy).sort() };
 }
 
-function findingsOf(what: string, sorted: Float64Array): Finding[] {
+function findingsOf(
+  what: string,
+  { waited: sorted, busy }: { readonly waited: Float64Array; readonly busy: Float64Array },
+): Finding[] {
   const mostMs = quantile(sorted, 1);
-  return (["p50", "p99"] as const).map((name) => {
+  const after = findingOf(
+    `the thread is busy after a turn of ${what}, p99`,
+    "ms",
+    new Map([["holdover", [quantile(busy, 0.99)]]]),
+    null,
+    { turns: busy.length, mostMs: quantile(busy, 1) },
+  );
+  const waits = (["p50", "p99"] as const).map((name) => {
     const target: Target = { of: "value", limit: "≤", bound: TARGETS_MS[name] };
     const value = quantile(sorted, name === "p50" ? 0.5 : 0.99);
     const detail = { writes: sorted.length, mostMs };
     return findingOf(`a durable write of ${what}, ${name}`, "ms", new Map([["holdover", [value]]]), target, detail);
   });
+  return [...waits, after];
 }

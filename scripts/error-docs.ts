@@ -26,6 +26,7 @@ export const PLACEHOLDERS: Readonly<Record<string, string>> = {
   period: "the time in which they are counted",
   place: "where the key stood: a header, a query parameter, a path or a cookie",
   problem: "what was wrong, in the words of whoever found it",
+  reasons: "what the workers answered, and how many of them, or that there is no worker",
   release: "the id of the release",
   remedy: "what to write instead",
   role: "the role of the token",

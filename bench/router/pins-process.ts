@@ -45,6 +45,7 @@ const service: RoutedService = {
       percent: 100,
       ending: null,
       lingerMs: 86_400_000,
+      deadlineMs: null,
       wedged: null,
       instances: Array.from({ length: INSTANCES }, (_, n) => ({
         id: instanceId(n),

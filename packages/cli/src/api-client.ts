@@ -8,23 +8,29 @@ import {
   problemOf,
   type DeployIntent,
   type ErrorBody,
+  type KeptSamples,
 } from "@holdover/core";
 import type {
   AuditEntryView,
   AuditVerdict,
+  CompatibilityView,
   DeployPlanView,
   DeployRequest,
   EndedSessionView,
   ForecastView,
   InstanceView,
   LiveSessionView,
+  MembershipView,
   NewTokenView,
+  OpenedSessionView,
   PreparedView,
   PrepareRequest,
   ReleaseView,
   RestartPlanView,
   RestartRequest,
+  RevokeRequest,
   RollbackRequest,
+  RotateRequest,
   ServiceView,
   StatusView,
   TokenRequest,
@@ -33,11 +39,14 @@ import type {
 
 export type {
   AuditEntryView,
+  CompatibilityView,
   DeployPlanView,
   EndedSessionView,
   ForecastView,
   InstanceView,
   LiveSessionView,
+  MembershipView,
+  MemberView,
   PreparedView,
   ReleaseView,
   RestartPlanView,
@@ -52,12 +61,24 @@ export type {
 const READ_MS = 10_000;
 /** How long a change may take, in ms: it waits until it is stored and its table is in force. */
 const CHANGE_MS = 30_000;
+/** Trying values on processes of two releases, in ms. */
+const TRIAL_CALL_MS = 60_000;
 /** Following the whole audit chain, in ms. */
 const VERIFY_MS = 120_000;
 /** Following and sending all of it, in ms. */
 const EXPORT_MS = 600_000;
 /** The longest answer, 10,000 sessions or log lines, is a few MiB. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+
+/** What a session is opened with, as a job; all of it may be left out. */
+export interface NewSession {
+  readonly key?: string;
+  readonly agent?: string;
+  readonly tenant?: string;
+  readonly label?: string;
+  /** JSON of up to 64 KiB. */
+  readonly payload?: unknown;
+}
 
 export interface SessionFilter {
   readonly service?: string | undefined;
@@ -112,9 +133,26 @@ export class ApiClient {
   }
 
   /** Takes a release up; it is `starting` when this resolves. */
-  async deploy(service: string, release: string, build: Build, intent: DeployIntent): Promise<ReleaseView> {
-    const body: DeployRequest = { release, ...build, then: intent };
+  async deploy(
+    service: string,
+    release: string,
+    build: Build,
+    intent: DeployIntent,
+    allowStateLoss = false,
+  ): Promise<ReleaseView> {
+    const body: DeployRequest = { release, ...build, then: intent, ...(allowStateLoss && { allowStateLoss }) };
     return this.#post(`${servicePath(service)}/releases`, body);
+  }
+
+  /** Tries what sessions keep on two releases that run. */
+  async compatibility(service: string, from: string, to: string): Promise<CompatibilityView> {
+    const body = JSON.stringify({ from, to });
+    return this.#call("POST", `${servicePath(service)}/compatibility`, body, TRIAL_CALL_MS);
+  }
+
+  /** Samples of what sessions keep, redacted by the application. */
+  async samples(service: string): Promise<KeptSamples> {
+    return this.#call("POST", `${servicePath(service)}/samples`, "{}", TRIAL_CALL_MS);
   }
 
   async promote(service: string, release: string): Promise<ReleaseView> {
@@ -180,6 +218,11 @@ export class ApiClient {
     return answer.sessions;
   }
 
+  /** Opens a session as a job; it runs on a worker when this resolves. One that runs already is answered as it is. */
+  async openSession(service: string, body: NewSession): Promise<OpenedSessionView> {
+    return this.#post(`${servicePath(service)}/sessions`, body);
+  }
+
   /** Sessions that are over, newest first. */
   async history({ service, release, limit }: SessionFilter): Promise<readonly EndedSessionView[]> {
     const answer = await this.#get<{ sessions: EndedSessionView[] }>("/v1/history", { service, release, limit });
@@ -229,6 +272,20 @@ export class ApiClient {
 
   async revokeToken(name: string): Promise<void> {
     await this.#delete(`/v1/tokens/${encodeURIComponent(name)}`);
+  }
+
+  /** The epoch, the signing keys and the members. */
+  async membership(): Promise<MembershipView> {
+    return this.#get("/v1/membership");
+  }
+
+  /** Takes a new signing key. */
+  async rotateKeys(body: RotateRequest): Promise<MembershipView> {
+    return this.#post("/v1/membership/rotate", body);
+  }
+
+  async revokeMember(body: RevokeRequest): Promise<MembershipView> {
+    return this.#post("/v1/membership/revoke", body);
   }
 
   /** Asks for the end; it has not come yet when this resolves. */

@@ -3,16 +3,32 @@ import { join } from "node:path";
 import { openControlLink } from "@holdover/adapters/dataplanes/router";
 import { checkCommand, removeSnapshot, runGate, tailLog, takeSnapshot } from "@holdover/adapters/platforms/process";
 import { openEd25519Signer, publicKeyPem, verifyEd25519 } from "@holdover/adapters/signers/ed25519";
+import { openKeyRing } from "@holdover/adapters/signers/key-ring";
 import { openControlStore } from "@holdover/adapters/stores/sqlite";
 import {
   Control,
   createApi,
   createAuditSigning,
   createAuditSinks,
+  createAuthority,
   createMetrics,
+  knownInstance,
+  type Authority,
   type Builds,
 } from "@holdover/control";
-import { asHoldoverError, type AuditEntry, type AuditSinkSetting, type ServiceDefinition } from "@holdover/core";
+import {
+  asHoldoverError,
+  HoldoverError,
+  problemOf,
+  readTrust,
+  writeTrust,
+  type AuditEntry,
+  type AuditLog,
+  type AuditSinkSetting,
+  type LinkAsk,
+  type ServiceDefinition,
+  type Trust,
+} from "@holdover/core";
 import { parseAddress } from "./address.ts";
 import { openAuditSink } from "./audit-sink.ts";
 import { createLogger } from "./logger.ts";
@@ -69,7 +85,29 @@ async function runControl(state: StateDir, again: boolean): Promise<void> {
     clock: systemClock,
     log: logger,
   });
-  const link = await openControlLink({ socketPath: state.linkSocket, clock: systemClock, log });
+  const publishTrust = (trust: Trust): Promise<void> => writeWhole(state.trust, writeTrust(trust));
+  const authority = await createAuthority({
+    members: store.members,
+    keyRing: await openKeyRing(state.membership),
+    audit: store.audit,
+    verify: verifyEd25519,
+    clock: { ...systemClock, now: Date.now },
+    published: await publishedTrust(state.trust),
+    known: (instance) =>
+      knownInstance(instance, link.platform.instances(), (service, release) => control.release(service, release).state),
+    changed: (trust) =>
+      publishTrust(trust).catch((cause: unknown) => {
+        throw new HoldoverError("NOT_IN_FORCE", { problem: problemOf(cause) }, { cause });
+      }),
+    log: logger,
+  });
+  const link = await openControlLink({
+    socketPath: state.linkSocket,
+    clock: systemClock,
+    sign: (table) => authority.signTable(table),
+    answer: (ask) => answerHost(ask, authority, store.audit),
+    log,
+  });
   const control = new Control({
     releases: store.releases,
     audit: store.audit,
@@ -79,10 +117,18 @@ async function runControl(state: StateDir, again: boolean): Promise<void> {
     dataPlane: link.dataPlane,
     linked: link.linked,
     builds: localBuilds(state),
+    invitations: {
+      epoch: () => authority.trust().epoch,
+      environment: async (instance, lastsMs) => ({
+        HOLDOVER_JOIN_TOKEN: await authority.invite(instance, lastsMs),
+        HOLDOVER_TRUST: writeTrust(authority.trust()),
+      }),
+    },
     clock: systemClock,
     version: VERSION,
     log,
   });
+  await publishTrust(authority.trust());
   await store.audit.append([
     {
       atMs: systemClock.now(),
@@ -108,6 +154,7 @@ async function runControl(state: StateDir, again: boolean): Promise<void> {
     signing,
     auditSinks: () => sinks.states(),
     tokens: store.tokens,
+    membership: authority,
     token,
     tokenFile: state.token,
     ...(config.apiTls && { tls: config.apiTls }),
@@ -134,6 +181,7 @@ async function runControl(state: StateDir, again: boolean): Promise<void> {
     await link.close();
     await sinks.stop();
     await signing.stop();
+    await authority.close();
     store.close();
     await rm(state.controlPid, { force: true });
     // A snapshot or a gate may still be under way; the next control process begins it again.
@@ -149,6 +197,36 @@ async function runControl(state: StateDir, again: boolean): Promise<void> {
   process.on("SIGTERM", () => {});
   process.on("SIGHUP", () => {});
   tell({ type: "listening", url });
+}
+
+/** What the host asks for its workers, and what it tells of them. */
+async function answerHost(ask: LinkAsk, authority: Authority, audit: AuditLog): Promise<unknown> {
+  switch (ask.name) {
+    case "issue":
+      return authority.issue(ask);
+    case "rejected":
+      return authority.rejected(ask);
+    case "drain": {
+      const { service, release, instance, drain } = ask;
+      const { phase, cut, reason } = drain;
+      const detail = phase === "forced" ? { cut } : {};
+      const atMs = systemClock.now();
+      return audit.append([
+        { atMs, kind: `drain.${phase}`, actor: "worker", reason, service, release, instance, detail },
+      ]);
+    }
+  }
+}
+
+/** What was last told to trust; null where nothing was, or the file was spoiled: then the store alone counts. */
+async function publishedTrust(file: string): Promise<Trust | null> {
+  try {
+    return readTrust(await readFile(file, "utf8"));
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return null;
+    logger.warn({ err: thrown, file }, "whom to trust could not be read; it is written anew");
+    return null;
+  }
 }
 
 function localBuilds(state: StateDir): Builds {

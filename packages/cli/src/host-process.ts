@@ -1,16 +1,28 @@
+import { existsSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { createProcessPlatform, keepLogsBounded, type ProcessPlatform } from "@holdover/adapters/platforms/process";
-import { openHostStore } from "@holdover/adapters/stores/sqlite";
+import { verifyEd25519 } from "@holdover/adapters/signers/ed25519";
+import { openHostStore, type HostStore } from "@holdover/adapters/stores/sqlite";
 import {
   asHoldoverError,
   isAlive,
+  readTrust,
   type AuditEntry,
   type HoldoverConfig,
   type HoldoverError,
   type LinkCall,
+  type SignedText,
+  type Trust,
 } from "@holdover/core";
-import { createRouter, openHostLink, type HostLink, type Router } from "@holdover/router";
+import {
+  createRouter,
+  Membership,
+  openHostLink,
+  type HostLink,
+  type Router,
+  type WorkerServer,
+} from "@holdover/router";
 import { parseAddress } from "./address.ts";
 import { keepControl } from "./control-child.ts";
 import type { ControlConfig } from "./control-process.ts";
@@ -22,6 +34,10 @@ import { systemClock } from "./system-clock.ts";
 const DRAIN_MS = 3000;
 /** How often it is asked whether control has them, ms. */
 const DRAIN_EVERY_MS = 20;
+
+/** What a session that was moved had kept waits for its next owner for so long, ms. */
+const MOVED_KEPT_MS = 3_600_000;
+const FORGET_EVERY_MS = 60_000;
 
 export interface HostOptions {
   readonly config: HoldoverConfig;
@@ -70,12 +86,36 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const stopRotation = keepLogsBounded(() => logsOf(state), systemClock, log);
   undo.push(stopRotation);
   try {
-    const platform = createProcessPlatform({ stateDir: state.dir, clock: systemClock, log });
+    let workers: WorkerServer | undefined;
+    const platform = createProcessPlatform({
+      stateDir: state.dir,
+      clock: systemClock,
+      // One that is asked for before the router is there counts as alive.
+      worker: (instance) => ({
+        state: () => workers?.state(instance) ?? "away",
+        answers: async (withinMs) => workers?.answers(instance, withinMs) ?? true,
+      }),
+      log,
+    });
     undo.push(() => platform.close());
     await platform.adopt();
     if (!(platform.instances() ?? []).some(isAlive)) undo.push(() => platform.stopAll(stopGraceMs));
 
+    const stopForgetting = forgetMovedNowAndThen(store, log);
+    undo.push(stopForgetting);
     let changed = (): void => {};
+    const membership = new Membership({
+      verify: verifyEd25519,
+      authority: {
+        issue: async (request) => (await link.ask({ name: "issue", ...request })) as SignedText,
+        rejected: (rejection) => link.tell({ name: "rejected", ...rejection }),
+      },
+      host: store.identity,
+      // On the wall: certificates run out while a machine sleeps.
+      nowMs: Date.now,
+      known: (instance) => (platform.instances() ?? []).find((one) => one.id === instance && isAlive(one)),
+      load: () => trustAt(state.trust),
+    });
     const router = await createRouter({
       pins: store.pins,
       tableCache: store.table,
@@ -87,10 +127,20 @@ export async function startHost(options: HostOptions): Promise<Host> {
       },
       trustForwarded: config.trustForwarded,
       secret: Buffer.from(await secretAt(state.cookieSecret), "hex"),
+      look: (instance) => platform.look(instance),
+      workers: {
+        checkpoints: store.checkpoints,
+        membership,
+        host: store.identity,
+        drain: (member, drain) => link.tell({ name: "drain", ...member, drain }),
+        changed: () => {},
+      },
       changed: () => changed(),
       log,
     });
     undo.push(() => router.close());
+    ({ workers } = router);
+    await workers.listen(state.workerSocket);
     await loseTheUnknown(router, platform);
     const { host, port } = parseAddress(config.listen, "listen");
     const bound = await router.listen(host, port);
@@ -117,7 +167,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
         sessions: Object.fromEntries(router.counts()),
         traffic: router.traffic(),
       }),
-      handle: (call) => handle(call, router, platform, startClosing),
+      handle: (call) => handle(call, { router, platform, membership, workerSocket: state.workerSocket, startClosing }),
       log,
     });
     undo.push(() => link.close());
@@ -153,6 +203,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
           () => control.stop(),
           () => link.close(),
           () => platform.close(),
+          () => stopForgetting(),
           () => store.close(),
           () => stopRotation(),
           () => removeRunFiles(state),
@@ -185,15 +236,20 @@ async function each(steps: readonly (() => unknown)[], log: (event: string, deta
   if (failures[0]) throw failures[0];
 }
 
-async function handle(
-  call: LinkCall,
-  router: Router,
-  platform: ProcessPlatform,
-  startClosing: (how: "finish" | "cut") => void,
-): Promise<unknown> {
+interface Parts {
+  readonly router: Router;
+  readonly platform: ProcessPlatform;
+  readonly membership: Membership;
+  readonly workerSocket: string;
+  readonly startClosing: (how: "finish" | "cut") => void;
+}
+
+async function handle(call: LinkCall, parts: Parts): Promise<unknown> {
+  const { router, platform, membership, workerSocket, startClosing } = parts;
   switch (call.name) {
     case "apply":
-      router.apply(call.table);
+      router.apply(membership.accept(call.table, router.table().number));
+      router.workers.tableChanged();
       return router.table().number;
     case "release":
       return router.release(call.instance);
@@ -201,13 +257,40 @@ async function handle(
       return router.sessions(call.query);
     case "ages":
       return router.ages(call.query);
+    case "open":
+      return router.workers.open(call.request);
+    case "formats":
+      return router.workers.formats(call.request);
+    case "samples":
+      return router.workers.samples(call.request);
     case "start":
-      return platform.start(call.spec);
+      return platform.start({ ...call.spec, env: { ...call.spec.env, HOLDOVER_LINK: workerSocket } });
     case "stop":
       return platform.stop(call.instance, call.graceMs);
     case "shutdown":
       return startClosing(call.now ? "cut" : "finish");
   }
+}
+
+/** Removes the checkpoints of moved sessions that nobody came back to. Returns what ends it. */
+function forgetMovedNowAndThen(store: HostStore, log: (event: string, detail: object) => void): () => void {
+  let cancel = (): void => {};
+  const forget = (): void => {
+    try {
+      const count = store.forgetMoved(systemClock.now() - MOVED_KEPT_MS);
+      if (count > 0) log("checkpoints.forgotten", { count });
+    } catch (thrown) {
+      log("checkpoints.not-forgotten", { problem: asHoldoverError(thrown).message });
+    }
+    cancel = systemClock.after(FORGET_EVERY_MS, forget);
+  };
+  cancel = systemClock.after(FORGET_EVERY_MS, forget);
+  return () => cancel();
+}
+
+/** Whom to trust, as control keeps it; null before it first has. */
+function trustAt(file: string): Trust | null {
+  return existsSync(file) ? readTrust(readFileSync(file, "utf8")) : null;
 }
 
 /** What the table or a pin names and the platform does not find alive died while no host ran: nobody else saw it. */

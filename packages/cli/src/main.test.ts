@@ -92,6 +92,15 @@ describe("deploy", () => {
     expect(post?.actor).toMatch(/^\S+$/);
   });
 
+  test("says that state may be lost by a rollback only where that was asked for", async () => {
+    answer(`GET ${RELEASES}/v2`, v2("current", { currentAtMs: 1 }));
+    await run("deploy --release v2 --allow-state-loss");
+    await run("deploy --release v2");
+    const bodies = api.calls.filter(({ method }) => method === "POST").map(({ body }) => body);
+    expect(bodies[0]).toMatchObject({ release: "v2", allowStateLoss: true });
+    expect(bodies[1]).not.toHaveProperty("allowStateLoss");
+  });
+
   test("--dir is meant from the working directory, --ramp ends at ramping and --no-promote at ready", async () => {
     answer(`GET ${RELEASES}/v2`, v2("ready", { then: "ramp" }), v2("ramping", { then: "ramp", percent: 10 }));
     const ramp = await run("deploy rooms --release v2 --dir out --ramp 10%");
@@ -462,8 +471,8 @@ test("every command has help with examples and exit codes, within 80 columns", a
   const names = [...out.matchAll(/^ {2}([a-z]+) .*$/gm)]
     .map(([, name]) => name ?? "")
     .filter((name) => name !== "help");
-  expect(names).toHaveLength(20);
-  const commands = names.filter((name) => !["audit", "plan", "token"].includes(name));
+  expect(names).toHaveLength(22);
+  const commands = names.filter((name) => !["audit", "membership", "plan", "token"].includes(name));
   const parts = [
     "audit tail",
     "audit verify",
@@ -471,6 +480,9 @@ test("every command has help with examples and exit codes, within 80 columns", a
     "token create",
     "token list",
     "token revoke",
+    "membership show",
+    "membership rotate",
+    "membership revoke",
     "plan deploy",
   ];
   for (const line of [...commands, ...parts]) {

@@ -2,12 +2,14 @@ import { asHoldoverError, ERRORS, HoldoverError } from "@holdover/core";
 import { Command, CommanderError } from "commander";
 import { createCli, type Cli } from "./cli.ts";
 import { addAudit } from "./commands/audit.ts";
+import { addCompat } from "./commands/compat.ts";
 import { addDeploy } from "./commands/deploy.ts";
 import { addDown } from "./commands/down.ts";
 import { addForecast } from "./commands/forecast.ts";
 import { addInit } from "./commands/init.ts";
 import { addInstances } from "./commands/instances.ts";
 import { addLogs } from "./commands/logs.ts";
+import { addMembership } from "./commands/membership.ts";
 import { addPlan } from "./commands/plan.ts";
 import { addPrepare } from "./commands/prepare.ts";
 import { addPromote } from "./commands/promote.ts";
@@ -104,9 +106,11 @@ const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
   addPrepare,
   addForecast,
   addPlan,
+  addCompat,
   addLogs,
   addAudit,
   addToken,
+  addMembership,
   addSimulate,
 ];
 

@@ -13,6 +13,8 @@ export interface StateDir {
   readonly run: string;
   readonly linkSocket: string;
   readonly apiSocket: string;
+  /** Where the workers of the instances connect. */
+  readonly workerSocket: string;
   readonly addresses: string;
   readonly config: string;
   readonly hostPid: string;
@@ -23,6 +25,10 @@ export interface StateDir {
   readonly auditKey: string;
   /** Its public half, to be kept where the log is verified. */
   readonly auditPublicKey: string;
+  /** The keys that sign routing tables and certificates. */
+  readonly membership: string;
+  /** Whom a host and its workers trust at their start: written by control alone. No secret. */
+  readonly trust: string;
   readonly releases: string;
   readonly logs: string;
 }
@@ -36,6 +42,7 @@ export function stateDirOf(dir: string): StateDir {
     run,
     linkSocket: join(run, "link.sock"),
     apiSocket: join(run, "control.sock"),
+    workerSocket: join(run, "worker.sock"),
     addresses: join(run, "addresses.json"),
     config: join(run, "config.json"),
     hostPid: join(run, "host.pid"),
@@ -44,6 +51,8 @@ export function stateDirOf(dir: string): StateDir {
     cookieSecret: join(dir, "cookie-secret"),
     auditKey: join(dir, "audit-key.pem"),
     auditPublicKey: join(dir, "audit-key.pub"),
+    membership: join(dir, "membership"),
+    trust: join(dir, "trust.json"),
     releases: join(dir, "releases"),
     logs: join(dir, "logs"),
   };

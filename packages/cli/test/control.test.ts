@@ -245,6 +245,38 @@ describe("what is refused", () => {
   });
 });
 
+describe("a session that is opened by word", () => {
+  const request = { service: "rooms", key: "call-1", agent: "default", tenant: null, label: null, payload: { n: 1 } };
+  const opened = { key: "call-1", release: "v1", instance: "rooms.v1-1", fence: 1, already: false };
+
+  test("is asked of the data plane, and its answer is the answer", async () => {
+    const world = await open({ rooms: definition() });
+    await expect(world.control().open(request)).rejects.toMatchObject({ code: "WORKER_NONE" });
+    const asked: unknown[] = [];
+    world.dataPlane.opens = async (given) => {
+      asked.push(given);
+      return opened;
+    };
+    expect(await world.control().open(request)).toEqual(opened);
+    expect(asked).toEqual([request]);
+    world.dataPlane.setLinked(false);
+    await expect(world.control().open(request)).rejects.toMatchObject({ code: "LINK_DOWN" });
+  });
+
+  test("is refused for a service or a label that there is not, and while Holdover shuts down", async () => {
+    const label = { name: "kind", from: [{ query: "kind" }], values: ["short", "long"] };
+    const world = await open({ rooms: definition({ session: { label } }) });
+    world.dataPlane.opens = async () => opened;
+    await expect(world.control().open({ ...request, service: "room" })).rejects.toMatchObject({
+      code: "SERVICE_UNKNOWN",
+    });
+    await expect(world.control().open({ ...request, label: "shrot" })).rejects.toThrow("it lists: short, long");
+    expect(await world.control().open({ ...request, label: "short" })).toEqual(opened);
+    world.dataPlane.setClosing();
+    await expect(world.control().open(request)).rejects.toMatchObject({ code: "HOST_CLOSING" });
+  });
+});
+
 describe("while the host is out of reach", () => {
   test("what would change the table is refused and not stored; a deploy is taken, and goes on when the host is back", async () => {
     const world = await openRooms({ retention: { policy: "until-empty", floor: "1h" } });

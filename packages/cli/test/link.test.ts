@@ -8,6 +8,7 @@ import {
   HoldoverError,
   type Clock,
   type Instance,
+  type LinkAsk,
   type LinkCall,
   type RoutingTable,
   type SessionEvent,
@@ -20,7 +21,9 @@ import { systemClock } from "../src/system-clock.ts";
 
 let dir: string;
 let socketPath: string;
+const KEY = "k".repeat(43);
 const closing: (() => unknown)[] = [];
+let answers: (ask: LinkAsk) => Promise<unknown> = async () => null;
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), "holdover-link-"));
@@ -33,7 +36,13 @@ afterEach(async () => {
 });
 
 async function openControl(clock: Clock = systemClock): Promise<ControlLink> {
-  const link = await openControlLink({ socketPath, clock, log: () => {} });
+  const link = await openControlLink({
+    socketPath,
+    clock,
+    sign: (table) => ({ body: JSON.stringify(table), signatures: [{ key: KEY, signature: "" }] }),
+    answer: (ask) => answers(ask),
+    log: () => {},
+  });
   closing.push(() => link.close());
   return link;
 }
@@ -109,6 +118,22 @@ describe("the control link", () => {
     expect(host.calls).toEqual([{ name: "ages", query }]);
   });
 
+  test("opens a session on the host, and tells why it could not", async () => {
+    const control = await openControl();
+    const host = openHost();
+    await vi.waitFor(() => expect(control.linked()).toBe(true));
+    const request = { service: "rooms", key: null, agent: "a", tenant: "t", label: null, payload: { list: [1, "é"] } };
+    const opened = { key: "call-1", release: "v1", instance: "rooms.v1-1", fence: 3, already: true };
+    host.answer = async () => opened;
+    expect(await control.dataPlane.open(request)).toEqual(opened);
+    expect(host.calls).toEqual([{ name: "open", request }]);
+    const details = { service: "rooms", key: "call-1", reasons: "1 full" };
+    host.answer = async () => {
+      throw new HoldoverError("WORKER_NONE", details);
+    };
+    await expect(control.dataPlane.open(request)).rejects.toMatchObject({ code: "WORKER_NONE", details });
+  });
+
   test("control sees instances, counts and the table in force once the host is there, and forgets them when it goes", async () => {
     const control = await openControl();
     const host = openHost();
@@ -133,7 +158,9 @@ describe("the control link", () => {
     const host = openHost();
     await vi.waitFor(() => expect(control.linked()).toBe(true));
     await control.dataPlane.apply(table);
-    expect(host.calls).toEqual([{ name: "apply", table }]);
+    expect(host.calls).toEqual([
+      { name: "apply", table: { body: JSON.stringify(table), signatures: [{ key: KEY, signature: "" }] } },
+    ]);
     host.answer = () => Promise.reject(new HoldoverError("INSTANCE_UNKNOWN", { instance: "x" }));
     await expect(control.platform.stop("x", 1)).rejects.toMatchObject({
       code: "INSTANCE_UNKNOWN",

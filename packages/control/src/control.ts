@@ -4,6 +4,8 @@ import {
   currentRelease,
   cutover,
   expiring,
+  findingsOf,
+  findingText,
   formatDuration,
   HoldoverError,
   isAlive,
@@ -21,7 +23,9 @@ import {
   type DataPlane,
   type EndedSession,
   type ForecastStore,
+  type KeptSamples,
   type LiveSession,
+  type OpenedSession,
   type Platform,
   type ReleaseRecord,
   type ReleaseStore,
@@ -30,6 +34,7 @@ import {
   type SessionEvent,
   type SessionHistory,
   type SessionQuery,
+  type SessionRequest,
 } from "@holdover/core";
 import type {
   DeployPlanView,
@@ -39,9 +44,18 @@ import type {
   RestartPlanView,
   RestartRequest,
 } from "./api/forecast-views.ts";
-import type { DeployRequest, InstanceView, ReleaseView, RollbackRequest, StatusView } from "./api/views.ts";
+import type {
+  CompatibilityView,
+  DeployRequest,
+  InstanceView,
+  ReleaseView,
+  RollbackRequest,
+  StatusView,
+} from "./api/views.ts";
 import type { Builds } from "./builds.ts";
+import type { Invitations } from "./invitations.ts";
 import { Executor } from "./executor.ts";
+import { getsOn, reportView, tryBeside } from "./format-gate.ts";
 import { heldSessions } from "./held-sessions.ts";
 import { newRelease, readDefinition, refuseSecondDeploy, refuseSharedAddress, withoutOldest } from "./new-release.ts";
 import type { Operations } from "./operations.ts";
@@ -66,6 +80,7 @@ export interface ControlOptions {
   readonly dataPlane: DataPlane;
   readonly linked: () => boolean;
   readonly builds: Builds;
+  readonly invitations: Invitations;
   readonly clock: Clock;
   readonly version: string;
   readonly log: (event: string, detail: Record<string, unknown>) => void;
@@ -197,6 +212,27 @@ export class Control implements Operations {
       const next = withoutOldest(withRelease(service, release), this.#known().instances ?? []);
       return { next, release: release.id, reason: `deploy of ${release.dir}` };
     });
+  }
+
+  async compatibility(serviceName: string, from: string, to: string): Promise<CompatibilityView> {
+    const service = this.#records.service(serviceName);
+    for (const release of [from, to]) this.#mustBeWarm(service, releaseOf(service, release).id);
+    const report = await tryBeside(this.#options.dataPlane, serviceName, to, [from]);
+    const [forward, back] = [findingsOf(report, "forward"), findingsOf(report, "back")];
+    return {
+      service: serviceName,
+      from,
+      to,
+      reads: forward.length === 0,
+      readsBack: back.length === 0,
+      problems: [...forward, ...back].map(findingText),
+      ...reportView(report),
+    };
+  }
+
+  samples(serviceName: string): Promise<KeptSamples> {
+    const { name, releases } = this.#records.service(serviceName);
+    return this.#options.dataPlane.samples({ service: name, releases: releases.filter(getsOn).map(({ id }) => id) });
   }
 
   promote(serviceName: string, releaseId: string, actor: string): Promise<ReleaseView> {
@@ -332,6 +368,18 @@ export class Control implements Operations {
   sessions(query: SessionQuery): Promise<LiveSession[]> {
     if (query.service !== undefined) this.#records.service(query.service);
     return this.#options.dataPlane.sessions(query);
+  }
+
+  async open(request: SessionRequest): Promise<OpenedSession> {
+    const { dataPlane } = this.#options;
+    const { service, label } = request;
+    const known = this.#records.service(service).definition.session.label?.values ?? [];
+    if (label !== null && !known.includes(label)) {
+      const problem = `Service ${service} does not list the label ${label}; it lists: ${known.join(", ") || "none"}.`;
+      throw new HoldoverError("REQUEST_INVALID", { problem });
+    }
+    if (dataPlane.closing()) throw new HoldoverError("HOST_CLOSING");
+    return dataPlane.open(request);
   }
 
   history(filter: { service?: string; release?: string }, limit: number): Promise<EndedSession[]> {

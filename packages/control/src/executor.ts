@@ -2,6 +2,7 @@ import {
   asHoldoverError,
   cutover,
   failed,
+  HoldoverError,
   instanceId,
   isAlive,
   currentRelease,
@@ -11,7 +12,7 @@ import {
   type Action,
   type Clock,
   type DataPlane,
-  type HoldoverError,
+  type FormatTrialReport,
   type InstanceSpec,
   type Platform,
   type ReleaseFailure,
@@ -19,6 +20,8 @@ import {
   type ServiceRecord,
 } from "@holdover/core";
 import type { Builds } from "./builds.ts";
+import type { Invitations } from "./invitations.ts";
+import { formatFailure, tryRelease } from "./format-gate.ts";
 import { heldSessions } from "./held-sessions.ts";
 import { isSameDeploy } from "./new-release.ts";
 import type { Records } from "./records.ts";
@@ -27,12 +30,15 @@ import type { Records } from "./records.ts";
 const FAILURE_LOG_LINES = 20;
 /** A start that the platform refuses outright is not tried again before this, ms. */
 const REFUSED_START_MS = 5000;
+/** An instance may join for so long after it had to be healthy, ms: it may be adopted or be slow. */
+const JOIN_MORE_MS = 60_000;
 
 export interface ExecutorOptions {
   readonly records: Records;
   readonly platform: Platform;
   readonly dataPlane: DataPlane;
   readonly builds: Builds;
+  readonly invitations: Pick<Invitations, "environment">;
   readonly clock: Clock;
   /** Runs a change when no other runs: what takes long happens outside and only its result comes in here. */
   readonly exclusive: (change: () => Promise<void>) => Promise<void>;
@@ -42,7 +48,7 @@ export interface ExecutorOptions {
 /** Takes the steps of a plan. A step that is under way is not taken twice; one that fails is planned again. */
 export class Executor {
   readonly #options: ExecutorOptions;
-  /** Releases whose snapshot or gate is under way: one thing at a time each, so that none works on what another removes. */
+  /** Releases whose snapshot or gates are under way: one thing at a time each, so that none works on what another removes. */
   readonly #underWay = new Set<string>();
   readonly #refusedUntilMs = new Map<string, number>();
 
@@ -67,6 +73,8 @@ export class Executor {
     switch (action.do) {
       case "snapshot":
         return this.#background(action, (release) => this.#snapshot(action.service, release));
+      case "formats":
+        return this.#background(action, (release) => this.#formats(action.service, release));
       case "gate":
         return this.#background(action, (release) => this.#gate(action.service, release, action.instance));
       case "remove-snapshot":
@@ -108,7 +116,7 @@ export class Executor {
   }
 
   #background(
-    action: Extract<Action, { readonly do: "snapshot" | "gate" | "remove-snapshot" }>,
+    action: Extract<Action, { readonly do: "snapshot" | "formats" | "gate" | "remove-snapshot" }>,
     work: (release: ReleaseRecord) => Promise<void>,
   ): void {
     const key = keyOf(action);
@@ -152,6 +160,34 @@ export class Executor {
     await this.#result(serviceName, release, failure?.problem ?? `snapshot of ${release.dir}`, (now) =>
       failure ? transition(now, failed(clock.now(), failure)) : { ...now, snapshot: to, digest },
     );
+  }
+
+  async #formats(serviceName: string, release: ReleaseRecord): Promise<void> {
+    const { dataPlane, records, clock } = this.#options;
+    const report = await this.#tried(() => tryRelease(dataPlane, records.service(serviceName), release.id), {
+      service: serviceName,
+      release: release.id,
+    });
+    const failure = "code" in report ? failureOf(report) : formatFailure(release, report);
+    const formats = "code" in report ? null : report;
+    await this.#result(serviceName, release, failure?.problem ?? "what sessions keep was tried", (now) =>
+      failure ? transition({ ...now, formats }, failed(clock.now(), failure)) : { ...now, formats },
+    );
+  }
+
+  /** @throws HoldoverError LINK_DOWN: it is tried again */
+  async #tried(
+    run: () => Promise<FormatTrialReport>,
+    of: { readonly service: string; readonly release: string },
+  ): Promise<FormatTrialReport | HoldoverError> {
+    try {
+      return await run();
+    } catch (thrown) {
+      const error = asHoldoverError(thrown);
+      if (error.code === "LINK_DOWN") throw error;
+      if (error.code === "FORMAT_TRIAL_FAILED") return error;
+      return new HoldoverError("FORMAT_TRIAL_FAILED", { ...of, problem: error.message }, { cause: error });
+    }
   }
 
   async #gate(serviceName: string, release: ReleaseRecord, instanceId: string): Promise<void> {
@@ -206,7 +242,7 @@ export class Executor {
   }
 
   async #start(serviceName: string, releaseId: string, ordinal: number): Promise<void> {
-    const { platform, clock } = this.#options;
+    const { platform, clock, invitations } = this.#options;
     const release = this.#release({ service: serviceName, release: releaseId });
     const key = keyOf({ service: serviceName, release: releaseId });
     if (release.snapshot === null || clock.now() < (this.#refusedUntilMs.get(key) ?? 0)) return;
@@ -216,7 +252,9 @@ export class Executor {
       withRelease(service, { ...releaseOf(service, releaseId), nextOrdinal: ordinal + 1 }),
     );
     try {
-      await platform.start(spec);
+      const instance = { service: serviceName, release: releaseId, instance: spec.id };
+      const joining = await invitations.environment(instance, spec.health.startTimeout + JOIN_MORE_MS);
+      await platform.start({ ...spec, env: { ...spec.env, ...joining } });
       this.#refusedUntilMs.delete(key);
     } catch (thrown) {
       const error = asHoldoverError(thrown);

@@ -1,9 +1,12 @@
 export { createApi, type Api } from "./api/api.ts";
 export type * from "./api/forecast-views.ts";
+export type * from "./api/membership-views.ts";
 export type * from "./api/views.ts";
 export { createAuditSigning } from "./audit-signing.ts";
 export { createAuditSinks } from "./audit-sinks.ts";
+export { createAuthority, type Authority, type AuthorityOptions, type CertificateRequest } from "./authority.ts";
 export type { Builds, GateResult, GateRun } from "./builds.ts";
 export { Control, type ControlOptions } from "./control.ts";
+export { knownInstance } from "./known-instance.ts";
 export { createMetrics } from "./metrics.ts";
 export type { Operations } from "./operations.ts";

@@ -1,4 +1,12 @@
-import { failed, retained, retired, serviceDefinition, type Instance, type ReleaseRecord } from "@holdover/core";
+import {
+  failed,
+  NO_FORMATS,
+  retained,
+  retired,
+  serviceDefinition,
+  type Instance,
+  type ReleaseRecord,
+} from "@holdover/core";
 import { expect, test } from "vitest";
 import type { Builds } from "./builds.ts";
 import { newRelease, withoutOldest } from "./new-release.ts";
@@ -15,6 +23,8 @@ const release = (id: string, state: ReleaseRecord["state"], snapshot: string | n
   digest: "sha256:1",
   intent: promote,
   gatePassed: true,
+  formats: NO_FORMATS,
+  allowStateLoss: true,
   deployedBy: "operator",
   createdAtMs: 0,
   currentAtMs: 1,

@@ -41,6 +41,8 @@ export async function newRelease(given: NewRelease): Promise<ReleaseRecord> {
       ...transition(before, starting(nowMs)),
       intent: request.then,
       gatePassed: false,
+      formats: null,
+      allowStateLoss: request.allowStateLoss ?? false,
       deployedBy: actor,
       createdAtMs: nowMs,
     };
@@ -58,6 +60,8 @@ export async function newRelease(given: NewRelease): Promise<ReleaseRecord> {
     digest: before?.state.name === "retired" ? before.digest : null,
     intent: request.then,
     gatePassed: false,
+    formats: null,
+    allowStateLoss: request.allowStateLoss ?? false,
     deployedBy: actor,
     createdAtMs: nowMs,
     currentAtMs: before?.currentAtMs ?? 0,

@@ -1,4 +1,11 @@
-import type { EndedSession, LiveSession, SessionQuery } from "@holdover/core";
+import type {
+  EndedSession,
+  KeptSamples,
+  LiveSession,
+  OpenedSession,
+  SessionQuery,
+  SessionRequest,
+} from "@holdover/core";
 import type {
   DeployPlanView,
   ForecastView,
@@ -7,7 +14,14 @@ import type {
   RestartPlanView,
   RestartRequest,
 } from "./api/forecast-views.ts";
-import type { DeployRequest, InstanceView, ReleaseView, RollbackRequest, StatusView } from "./api/views.ts";
+import type {
+  CompatibilityView,
+  DeployRequest,
+  InstanceView,
+  ReleaseView,
+  RollbackRequest,
+  StatusView,
+} from "./api/views.ts";
 
 /**
  * All that the API can ask of control. Each change resolves when it is stored with its audit entries and, where it
@@ -26,6 +40,18 @@ export interface Operations {
    * @throws HoldoverError SERVICE_UNKNOWN, CONFIG_INVALID, RELEASE_EXISTS, DEPLOY_IN_PROGRESS, DIRECTORY_MISSING, COMMAND_MISSING
    */
   deploy(service: string, request: DeployRequest, actor: string): Promise<ReleaseView>;
+
+  /**
+   * Tries what sessions keep on two releases that both run. Changes nothing.
+   * @throws HoldoverError SERVICE_UNKNOWN, RELEASE_UNKNOWN, RELEASE_COLD, FORMAT_TRIAL_FAILED, LINK_DOWN, STORE_FAILED
+   */
+  compatibility(service: string, from: string, to: string): Promise<CompatibilityView>;
+
+  /**
+   * Samples of what sessions keep, redacted by the application, for a file.
+   * @throws HoldoverError SERVICE_UNKNOWN, FORMAT_TRIAL_FAILED, LINK_DOWN, STORE_FAILED
+   */
+  samples(service: string): Promise<KeptSamples>;
 
   /** @throws HoldoverError RELEASE_TRANSITION, RELEASE_COLD */
   promote(service: string, release: string, actor: string): Promise<ReleaseView>;
@@ -65,6 +91,13 @@ export interface Operations {
 
   /** @throws HoldoverError LINK_DOWN */
   sessions(query: SessionQuery): Promise<LiveSession[]>;
+
+  /**
+   * Opens a session by word, as a job is; it is running on a worker when this resolves.
+   * @throws HoldoverError SERVICE_UNKNOWN, REQUEST_INVALID for a label that the service does not list, WORKER_NONE,
+   * NO_INSTANCE, SESSION_LIMIT, STORE_FAILED, HOST_CLOSING, LINK_DOWN
+   */
+  open(request: SessionRequest): Promise<OpenedSession>;
 
   history(filter: { service?: string; release?: string }, limit: number): Promise<EndedSession[]>;
 

@@ -1,7 +1,9 @@
 import {
+  findingsOf,
   HoldoverError,
   RESTARTED,
   type AuditDraft,
+  type FormatTrialReport,
   type Instance,
   type Preparation,
   type ReleaseRecord,
@@ -10,6 +12,7 @@ import {
   type Restart,
   type ServiceRecord,
 } from "@holdover/core";
+import { findingsText, trialNumbers } from "./format-gate.ts";
 
 /** Who wants a change, and why: in the audit entry of every state that it changes. */
 export interface Cause {
@@ -123,6 +126,7 @@ function releaseEntries(
   if (next.snapshot === null && before?.snapshot && next.state === before.state) {
     entries.push({ ...at, kind: "release.snapshot-removed" });
   }
+  if (next.formats && !before?.formats) entries.push(...formatEntries(at, next, next.formats));
   if (next.gatePassed && before && !before.gatePassed) entries.push({ ...at, kind: "release.gate-passed" });
   return [
     ...entries,
@@ -145,7 +149,20 @@ function stateEntries(at: Untold, before: ReleaseState | undefined, state: Relea
   if (state.name === "retained") detail["live"] = state.live;
   if (state.name === "expiring") detail["graceUntilMs"] = state.graceUntilMs;
   if (state.name === "failed") detail["code"] = state.failure.code;
-  return [{ ...at, kind: `release.${state.name}`, detail }];
+  const entry: AuditDraft = { ...at, kind: `release.${state.name}`, detail };
+  return before?.name === "retained" && state.name === "current"
+    ? [entry, { ...at, kind: "release.rolled-back" }]
+    : [entry];
+}
+
+/** Of a service that keeps nothing there is nothing to tell. */
+function formatEntries(at: Untold, next: ReleaseRecord, report: FormatTrialReport): AuditDraft[] {
+  if (report.formats.length === 0) return [];
+  const tried: AuditDraft = { ...at, kind: "gate.formats", detail: trialNumbers(report) };
+  const lost = findingsOf(report, "back");
+  if (lost.length === 0 || !next.allowStateLoss) return [tried];
+  const detail = { override: "allow-state-loss", problem: findingsText(lost) };
+  return [tried, { ...at, kind: "override.used", actor: next.deployedBy, detail }];
 }
 
 function restartEntries(at: Untold, before: Restart | null, next: Restart | null): AuditDraft[] {

@@ -7,6 +7,7 @@ import {
   type RoutingTable,
   type ServiceRecord,
 } from "@holdover/core";
+import type { Invitations } from "./invitations.ts";
 import type { Records } from "./records.ts";
 
 export interface RoutingOptions {
@@ -14,6 +15,7 @@ export interface RoutingOptions {
   readonly platform: Platform;
   readonly dataPlane: DataPlane;
   readonly linked: () => boolean;
+  readonly invitations: Pick<Invitations, "epoch">;
   readonly clock: Clock;
 }
 
@@ -23,6 +25,7 @@ export class Routing {
   /** The table in force, or on its way there; null until this process has issued one. */
   #issued: RoutingTable | null = null;
   #issuedText = "";
+  #issuedEpoch = 0;
 
   constructor(options: RoutingOptions) {
     this.#options = options;
@@ -56,17 +59,19 @@ export class Routing {
    * @throws HoldoverError LINK_DOWN, STORE_FAILED
    */
   async publish(): Promise<void> {
-    const { records, dataPlane, clock } = this.#options;
+    const { records, dataPlane, clock, invitations } = this.#options;
+    const epoch = invitations.epoch();
     const inForce = dataPlane.tableInForce();
     if (inForce === null || this.obstacle() !== null) throw new HoldoverError("LINK_DOWN");
     const text = this.#textOf(records.services());
     // A router that follows a higher number than ours would pass ours over for ever.
-    if (!this.#issued || text !== this.#issuedText || inForce > this.#issued.number) {
+    if (!this.#issued || text !== this.#issuedText || epoch !== this.#issuedEpoch || inForce > this.#issued.number) {
       const number = Math.max(records.tableNumber(), inForce) + 1;
       const reason = "releases or instances changed";
       await records.issueTable(number, { atMs: clock.now(), actor: "control", reason });
       this.#issued = { number, services: JSON.parse(text) as RoutingTable["services"] };
       this.#issuedText = text;
+      this.#issuedEpoch = epoch;
     }
     if (inForce !== this.#issued.number) await dataPlane.apply(this.#issued);
   }

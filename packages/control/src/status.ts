@@ -11,6 +11,7 @@ import {
   type ServiceRecord,
   type SessionCount,
 } from "@holdover/core";
+import { reportView } from "./format-gate.ts";
 import { heldSessions } from "./held-sessions.ts";
 import type { InstanceView, ReleaseView, RetirementView, ServiceView } from "./api/views.ts";
 
@@ -65,6 +66,7 @@ export function releaseView(service: ServiceRecord, release: ReleaseRecord, know
     },
     retention: retentionView(service, release, known),
     problem: problemOf(service.name, release, known),
+    ...(release.formats && release.formats.formats.length > 0 && { formats: reportView(release.formats) }),
     failure: state.name === "failed" ? { ...state.failure, log: [...state.failure.log] } : null,
   };
 }

@@ -4,6 +4,8 @@ import type { ReleaseState, Restart } from "./release.ts";
 export type Action =
   | { readonly do: "snapshot"; readonly service: string; readonly release: string }
   | { readonly do: "start"; readonly service: string; readonly release: string; readonly ordinal: number }
+  /** What sessions keep is tried in the release's own process. */
+  | { readonly do: "formats"; readonly service: string; readonly release: string }
   | { readonly do: "gate"; readonly service: string; readonly release: string; readonly instance: string }
   | {
       readonly do: "transition";

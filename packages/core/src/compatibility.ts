@@ -1,82 +1,115 @@
-import { asHoldoverError, type HoldoverError } from "./errors.ts";
+import { CHECKPOINT_QUOTA } from "./checkpoint.ts";
+import { asHoldoverError, HoldoverError } from "./errors.ts";
+import { entriesOf, readableEntry } from "./older-versions.ts";
 import type { EncodedValue, SessionFormat } from "./session-format.ts";
 
-/** Why a release could not read something. Told without any value of the sessions: keys that are no field names are `*`. */
-export interface FormatFailure {
-  /** Its place among the samples; null where it needs no sample to be known. */
-  readonly sample: number | null;
-  /** The version that the value was in. */
+/** What a release says of one of its formats, so far as it can be told without its code. */
+export type DeclaredFormat = Pick<SessionFormat<unknown>, "name" | "version" | "oldest" | "lowest">;
+
+/** A version in which a value could not be written, and why: without any value of the sessions. */
+export interface Unwritten {
   readonly version: number;
   readonly reason: string;
 }
 
+/** What a release makes of a value that it finds. */
+export type ForwardResult =
+  | {
+      readonly read: true;
+      /** What it would write: its own version first, then the older ones that were wanted. */
+      readonly written: readonly EncodedValue[];
+      readonly unwritten: readonly Unwritten[];
+    }
+  | { readonly read: false; readonly reason: string };
+
+/**
+ * Reads a value as a session of this release would, and writes it again. Runs in a process of the release that is tried.
+ * @param wanted the older versions that a rollback would need
+ */
+export function tryForward(
+  formats: readonly SessionFormat<unknown>[],
+  sample: EncodedValue,
+  wanted: readonly number[],
+): ForwardResult {
+  const format = formats.find(({ name }) => name === sample.format);
+  if (!format) return { read: false, reason: FORMAT_MISSING };
+  try {
+    const own = fitting(format.encode(format.decode(sample)));
+    const written = [own];
+    const unwritten: Unwritten[] = [];
+    for (const version of new Set(wanted)) {
+      if (version >= format.version) continue;
+      try {
+        written.push(fitting(format.downgrade(own, version)));
+      } catch (thrown) {
+        unwritten.push({ version, reason: redactedReason(thrown) });
+      }
+    }
+    return { read: true, written, unwritten };
+  } catch (thrown) {
+    return { read: false, reason: redactedReason(thrown) };
+  }
+}
+
+/**
+ * Reads what another release has written, as a session of this release would after a rollback.
+ * @param written its own version first, then the older ones
+ * @returns why it cannot be read; null where it can, or where this release does not have the format: it loses nothing
+ */
+export function tryBack(formats: readonly SessionFormat<unknown>[], written: readonly EncodedValue[]): string | null {
+  const name = written[0]?.format ?? "";
+  const format = formats.find((one) => one.name === name);
+  if (!format) return null;
+  try {
+    const entry = readableEntry(format, name, new Map(entriesOf(name, written).map((one) => [one.name, one])));
+    if (entry) format.decode(entry);
+    return null;
+  } catch (thrown) {
+    return redactedReason(thrown);
+  }
+}
+
+/** Why a release cannot be read forward or back. Keys of sessions that are no field names are `*` in it. */
+export interface FormatFailure {
+  /** The version that the values were in. */
+  readonly version: number;
+  /** Of how many samples it is true; 0 where it needs no sample to be known. */
+  readonly samples: number;
+  readonly reason: string;
+}
+
 export interface DirectionReport {
-  /** How many samples were tried. */
+  /** How many samples were tried, and how many failed. */
   readonly tried: number;
+  readonly failed: number;
+  /** The same reason once, at most 20. */
   readonly failures: readonly FormatFailure[];
 }
 
-/** What two releases can read of each other, of one format. */
+/** What a new release and those that run can read of each other, of one format. */
 export interface FormatReport {
   readonly format: string;
   /** The new release reads what is there. */
   readonly forward: DirectionReport;
-  /** The old release reads what the new one makes of it: whether a rollback keeps the state. */
-  readonly back: DirectionReport;
+  /** Another release reads what the new one makes of it: whether a rollback to it keeps the state. */
+  readonly back: readonly (DirectionReport & { readonly release: string })[];
 }
 
-/**
- * Runs the formats of two releases on recorded values, in both directions.
- *
- * Back, a sample is read by the new release, written again by it, and read by the old one. A sample that the new release
- * cannot read is not tried back, and neither is a format that the old release does not have: it loses nothing by it.
- *
- * @param samples as the store has them, of any format and version
- * @returns a report for each format of either release and each that a sample has, by name
- */
-export function compatibility(
-  formatsOfNew: readonly SessionFormat<unknown>[],
-  formatsOfOld: readonly SessionFormat<unknown>[],
-  samples: readonly EncodedValue[],
-): FormatReport[] {
-  const news = byName(formatsOfNew);
-  const olds = byName(formatsOfOld);
-  const names = new Set([...news.keys(), ...olds.keys(), ...samples.map((sample) => sample.format)]);
-  return [...names].toSorted().map((name) => reportOf(name, news.get(name), olds.get(name), samples));
+export const FORMAT_MISSING = "this release does not have the format";
+
+/** Why nothing that `other` has written can be read by the new release; undefined where that is not so. */
+export function unreadableForward(ofNew: DeclaredFormat | undefined, other: DeclaredFormat): string | undefined {
+  if (!ofNew) return FORMAT_MISSING;
+  return unreachable(ofNew, other);
 }
 
-function reportOf(
-  format: string,
-  ofNew: SessionFormat<unknown> | undefined,
-  ofOld: SessionFormat<unknown> | undefined,
-  samples: readonly EncodedValue[],
-): FormatReport {
-  const forward = direction();
-  const back = direction();
-  if (!ofNew) {
-    if (ofOld) forward.fail(null, ofOld.version, "the new release does not have this format");
-  } else if (ofOld) {
-    const unread = unreachable(ofNew, ofOld);
-    if (unread) forward.fail(null, ofOld.version, unread);
-    const unreadBack = unreachable(ofOld, ofNew);
-    if (unreadBack) back.fail(null, ofNew.version, unreadBack);
-  }
-  for (const [index, sample] of samples.entries()) {
-    if (sample.format !== format) continue;
-    const { version } = sample;
-    if (!ofNew) {
-      forward.fail(index, version, "the new release does not have this format");
-      forward.count();
-      continue;
-    }
-    const read = forward.attempt(index, version, () => ({ value: ofNew.decode(sample, ofOld) }));
-    if (read && ofOld) back.attempt(index, ofNew.version, () => ofOld.decode(ofNew.encode(read.value), ofNew));
-  }
-  return { format, forward: forward.report(), back: back.report() };
+/** Why a rollback to `other` loses all that the new release writes; undefined where that is not so. */
+export function unreadableBack(ofNew: DeclaredFormat | undefined, other: DeclaredFormat): string | undefined {
+  // What the new release does not have it leaves as it is.
+  return ofNew && unreachable(other, ofNew);
 }
 
-/** Why nothing that `writer` writes can be read by `reader`, whatever it is; undefined where that is not so. */
-function unreachable(reader: SessionFormat<unknown>, writer: SessionFormat<unknown>): string | undefined {
+function unreachable(reader: DeclaredFormat, writer: DeclaredFormat): string | undefined {
   if (writer.version < reader.oldest) {
     return `the upgrades to version ${reader.version} begin at ${reader.oldest}`;
   }
@@ -86,35 +119,20 @@ function unreachable(reader: SessionFormat<unknown>, writer: SessionFormat<unkno
   return undefined;
 }
 
-function direction() {
-  const failures: FormatFailure[] = [];
-  let tried = 0;
-  const fail = (sample: number | null, version: number, reason: string): void => {
-    failures.push({ sample, version, reason });
-  };
-  return {
-    fail,
-    count: (): void => {
-      tried += 1;
-    },
-    attempt: <Result>(sample: number, version: number, run: () => Result): Result | undefined => {
-      tried += 1;
-      try {
-        return run();
-      } catch (thrown) {
-        fail(sample, version, redactedReason(asHoldoverError(thrown)));
-        return undefined;
-      }
-    },
-    report: (): DirectionReport => ({ tried, failures }),
-  };
+/** A store would refuse it. */
+function fitting(value: EncodedValue): EncodedValue {
+  const { entryBytes } = CHECKPOINT_QUOTA;
+  const { format, version, bytes } = value;
+  if (bytes.byteLength <= entryBytes) return value;
+  const problem = `it would have more than the ${entryBytes} bytes that are allowed`;
+  throw new HoldoverError("FORMAT_FAILED", { format, version, problem, redacted: problem });
 }
+
+/** Characters of a reason at the most: it is stored and shown. */
+const REASON_MOST = 300;
 
 /** The words of an error without what may come out of a session's data. */
-function redactedReason({ code, details }: HoldoverError): string {
-  return typeof details["redacted"] === "string" ? details["redacted"] : code;
-}
-
-function byName(formats: readonly SessionFormat<unknown>[]): Map<string, SessionFormat<unknown>> {
-  return new Map(formats.map((format) => [format.name, format]));
+function redactedReason(thrown: unknown): string {
+  const { code, details } = asHoldoverError(thrown);
+  return typeof details["redacted"] === "string" ? details["redacted"].slice(0, REASON_MOST) : code;
 }

@@ -78,6 +78,30 @@ export const ERRORS = {
     what: "There is no token {token}.",
     next: "List them with `holdover token list`.",
   },
+  MEMBER_REJECTED: {
+    status: 403,
+    exit: 4,
+    what: "A worker that calls itself {instance} was refused: {problem}",
+    next: "It gets no session; those that run are left alone. What each reason means is in docs/membership.md.",
+  },
+  MEMBER_UNKNOWN: {
+    status: 404,
+    exit: 2,
+    what: "No instance {instance} is a member, or may become one.",
+    next: "List the members with `holdover membership show`.",
+  },
+  TABLE_REJECTED: {
+    status: 409,
+    exit: 1,
+    what: "A routing table was refused: {problem}",
+    next: "The last good one stays in force. Compare its keys and epoch with `holdover membership show`.",
+  },
+  SIGNING_KEYS_MOST: {
+    status: 409,
+    exit: 4,
+    what: "There are {limit} signing keys already: those that were replaced are still being phased out.",
+    next: "Nothing was changed. See `holdover membership show` for when the oldest goes, and rotate again then.",
+  },
   ROUTE_UNKNOWN: {
     status: 404,
     exit: 2,
@@ -209,6 +233,24 @@ export const ERRORS = {
     exit: 1,
     what: "The gate of release {release} said no: {problem}",
     next: "Nothing else changed. Its output is in `holdover logs {service} {release}`.",
+  },
+  FORMAT_INCOMPATIBLE: {
+    status: 409,
+    exit: 1,
+    what: "Release {release} cannot read what sessions keep: {problem}",
+    next: "Nothing else changed. Declare the missing upgrade in defineSessionFormat, or mend the one that is named, and deploy again.",
+  },
+  ROLLBACK_LOSES_STATE: {
+    status: 409,
+    exit: 1,
+    what: "A rollback from release {release} would lose what sessions keep: {problem}",
+    next: "Nothing else changed. Declare the missing downgrade in defineSessionFormat, or deploy with --allow-state-loss if nobody will roll back.",
+  },
+  FORMAT_TRIAL_FAILED: {
+    status: 503,
+    exit: 1,
+    what: "The session formats of release {release} could not be tried: {problem}",
+    next: "Nothing else changed. Try again; if it stays so, see the logs of the release: `holdover logs {service} {release}`.",
   },
   PORT_TAKEN: {
     status: 500,
@@ -348,11 +390,23 @@ export const ERRORS = {
     what: "The control link brought a message that cannot be read: {problem}",
     next: "Host and control must be of the same version. The link is closed and opened again.",
   },
+  SESSION_NOT_HELD: {
+    status: 409,
+    exit: 4,
+    what: "Session {key} of {service} does not live on {instance} under fence {fence}.",
+    next: "It has ended, or was placed elsewhere: stop working on it.",
+  },
+  LINK_BUSY: {
+    status: 503,
+    exit: 1,
+    what: "Over {limit} calls wait for their answers.",
+    next: "Wait for answers before more is asked.",
+  },
   LINK_DOWN: {
     status: 503,
     exit: 3,
-    what: "The host is not linked to control, so this cannot be done now.",
-    next: "Sessions are served all the same. Try again in a moment; if it stays, see the log of host.",
+    what: "The link to the host is down, so this cannot be done now.",
+    next: "Sessions are served all the same, and the link is opened again by itself. Try again in a moment; if it stays, see the log of host.",
   },
   SESSION_KEY_INVALID: {
     status: 400,
@@ -407,6 +461,12 @@ export const ERRORS = {
     exit: 1,
     what: "Service {service} has no instance that takes this session now.",
     next: "Try again in a second.",
+  },
+  WORKER_NONE: {
+    status: 503,
+    exit: 1,
+    what: "No worker of service {service} took the session {key}: {reasons}.",
+    next: "Nothing was opened. Try again in a second; if it stays so, start more instances or raise the limits of its pool.",
   },
   INSTANCE_UNREACHABLE: {
     status: 502,

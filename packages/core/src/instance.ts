@@ -74,6 +74,8 @@ export interface InstanceSpec {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly health: {
+    /** Its worker's word is its health, and nobody asks its port. */
+    readonly worker?: boolean | undefined;
     readonly path?: string | undefined;
     readonly startTimeout: number;
     readonly interval: number;

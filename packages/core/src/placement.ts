@@ -14,15 +14,17 @@ export interface Placement {
  * Within the release: the ready instance with the fewest sessions that has room. Undefined: nothing takes it now.
  *
  * @param sessionsOn how many sessions live on an instance
+ * @param eligible which instances are asked at all; left out: every one
  */
 export function place(
   service: RoutedService,
   key: string,
   sessionsOn: (instance: string) => number,
   lastRelease?: string,
+  eligible: (instance: string) => boolean = () => true,
 ): Placement | undefined {
   for (const release of candidates(service, key, lastRelease)) {
-    const instance = leastLoaded(release, sessionsOn);
+    const instance = leastLoaded(release, sessionsOn, eligible);
     if (instance) return { release: release.id, instance };
   }
   return undefined;
@@ -35,11 +37,15 @@ function* candidates(service: RoutedService, key: string, lastRelease: string | 
   for (const release of service.releases) if (release.admission === "new" && inShare(release, key)) yield release;
 }
 
-function leastLoaded(release: RoutedRelease, sessionsOn: (instance: string) => number): RoutedInstance | undefined {
+function leastLoaded(
+  release: RoutedRelease,
+  sessionsOn: (instance: string) => number,
+  eligible: (instance: string) => boolean,
+): RoutedInstance | undefined {
   let best: RoutedInstance | undefined;
   let fewest = Number.POSITIVE_INFINITY;
   for (const instance of release.instances) {
-    if (instance.admission !== "new") continue;
+    if (instance.admission !== "new" || !eligible(instance.id)) continue;
     const sessions = sessionsOn(instance.id);
     if (sessions >= fewest || (instance.capacity !== null && sessions >= instance.capacity)) continue;
     best = instance;

@@ -213,6 +213,17 @@ describe("a starting release", () => {
     ]);
   });
 
+  test("tries what sessions keep before its gate runs and before it is ready", () => {
+    const definition = sampleDefinition({ gate: { command: ["check"], timeout: 1000 } });
+    const release = sampleRelease("v1", starting(0), { definition, formats: null });
+    const instances = [sampleInstance("a", { name: "ready", sinceMs: 1 })];
+    expect(planned([release], instances)).toEqual([{ do: "formats", service: "rooms", release: "v1" }]);
+    expect(planned([{ ...release, definition: sampleDefinition() }], instances)).toEqual([
+      { do: "formats", service: "rooms", release: "v1" },
+    ]);
+    expect(planned([release], [])).toMatchObject([{ do: "start" }]);
+  });
+
   test("passes its gate on the first healthy instance before it is ready", () => {
     const definition = sampleDefinition({ gate: { command: ["check"], timeout: 1000 } });
     const instances = [sampleInstance("a", isReady())];

@@ -128,6 +128,7 @@ function planStarting(service: ServiceRecord, release: ReleaseRecord, instances:
   const warm = instances.filter((one) => one.state.name === "ready");
   const first = warm[0];
   if (!first || warm.length < release.definition.instances) return keepRunning(service, release, instances, nowMs);
+  if (!release.formats) return [{ do: "formats", ...at }];
   if (release.definition.gate && !release.gatePassed) return [{ do: "gate", ...at, instance: first.id }];
   const count = `${warm.length} healthy ${warm.length === 1 ? "instance" : "instances"}`;
   return [

@@ -1,5 +1,6 @@
 import { HoldoverError } from "./errors.ts";
 import type { Preparation } from "./affinity-ramp.ts";
+import type { FormatTrialReport } from "./format-gate.ts";
 import type { ServiceDefinition } from "./service.ts";
 
 /** Why a release failed: a code of the error table, its sentence, and the last lines of the log where there is one. */
@@ -89,6 +90,10 @@ export interface ReleaseRecord {
   readonly digest: string | null;
   readonly intent: DeployIntent;
   readonly gatePassed: boolean;
+  /** What the format gate found; null: it has not run in this deploy. */
+  readonly formats: FormatTrialReport | null;
+  /** Asked for with the deploy: it goes on although a rollback would lose state. */
+  readonly allowStateLoss: boolean;
   /** Who deployed it, for the audit of what follows by itself. */
   readonly deployedBy: string;
   readonly createdAtMs: number;

@@ -32,6 +32,8 @@ const routedRelease = z.object({
   ending: z.enum(["moved", "cut"]).nullable(),
   /** How long a session that a client uses from now on keeps its place without a connection. What was promised before holds. */
   lingerMs: z.number().min(0),
+  /** When what is live on it has to have ended, epoch ms: the end of its window, then of its grace; null: no such time. */
+  deadlineMs: z.number().nullable(),
   /** For a retained release: when a session counts as wedged, and whether it is then cut; null: nobody asks. */
   wedged: z.object({ afterMs: z.number().gt(0), cut: z.boolean() }).nullable(),
   instances: z.array(routedInstance),
@@ -110,6 +112,7 @@ function routedReleaseOf(
     percent: state.name === "current" ? 100 : state.name === "ramping" ? state.percent : 0,
     ending: state.name === "expiring" ? (nowMs < state.graceUntilMs ? "moved" : "cut") : null,
     lingerMs: lingerAt(release.preparation, session.linger, nowMs),
+    deadlineMs: state.name === "retained" ? state.deadlineMs : state.name === "expiring" ? state.graceUntilMs : null,
     wedged: state.name === "retained" ? { afterMs: retention.wedgedAfter, cut: retention.cutWedged } : null,
     instances: instances
       .filter(

@@ -97,6 +97,10 @@ const health = z
     path: z.string().startsWith("/").optional().meta({
       description: "An HTTP path that answers 2xx or 3xx when healthy. Left out: a TCP connection is enough.",
     }),
+    worker: z.boolean().optional().meta({
+      description:
+        "true: an instance is healthy when its worker (joinHoldover) says that it is ready, and alive while it answers. For workers that listen on no port.",
+    }),
     startTimeout: duration("How long an instance may take until it is healthy.", 1).default(30_000),
     interval: duration(
       "How often a ready instance is checked; three failures in a row and it counts as lost.",
@@ -104,6 +108,7 @@ const health = z
     ).default(2000),
     timeout: duration("How long one check may take.", 1).default(1000),
   })
+  .refine(({ path, worker }) => path === undefined || !worker, "has both path and worker; it is asked in one way")
   .prefault({});
 
 /** Long enough to see that a release is bad and to go back to one that still runs. */

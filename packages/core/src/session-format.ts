@@ -28,6 +28,11 @@ export interface SessionFormatDefinition<Value> {
   readonly upgrade?: Readonly<Record<number, Step>>;
   /** By the version that it starts from: `3` makes a value of version 2. `version` and those below, without a gap. */
   readonly downgrade?: Readonly<Record<number, Step>>;
+  /**
+   * The value without what must not leave the store: samples that are kept outside of it, for a CI job or to be looked at,
+   * have gone through here. Has to fit the schema still. Without it no sample of the format is kept.
+   */
+  readonly redact?: (value: Value) => Value;
 }
 
 /** What one release says of one kind of value that a session keeps. */
@@ -45,17 +50,21 @@ export interface SessionFormat<Value> {
    */
   encode(value: Value): EncodedValue;
   /**
-   * A value of this version or an older one, through its upgrades; of a newer one through the downgrades of `newer`, the
-   * same format as the newer release declares it.
+   * A value of this version, or of an older one through its upgrades.
    * @throws HoldoverError FORMAT_UNKNOWN where no way leads to this version, FORMAT_FAILED where one failed
    */
-  decode(encoded: EncodedValue, newer?: SessionFormat<unknown>): Value;
+  decode(encoded: EncodedValue): Value;
   /**
    * A value of this version as an older one has it, for a release that is rolled back to. The schema of that version is
    * not known here, so the result is checked when it is decoded there.
    * @throws HoldoverError FORMAT_UNKNOWN where its downgrades do not lead there, FORMAT_FAILED where one failed
    */
   downgrade(encoded: EncodedValue, version: number): EncodedValue;
+  /**
+   * A value in this version as it may be kept outside the store; undefined where the definition does not say how.
+   * @throws HoldoverError FORMAT_UNKNOWN, FORMAT_FAILED
+   */
+  redact(encoded: EncodedValue): EncodedValue | undefined;
 }
 
 /** @throws HoldoverError FORMAT_FAILED for a definition that cannot work */
@@ -107,7 +116,7 @@ export function defineSessionFormat<Value>(definition: SessionFormatDefinition<V
 
   function parsed({ version: from, bytes }: EncodedValue): unknown {
     try {
-      return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+      return JSON.parse(textOf(bytes));
     } catch (thrown) {
       // The words of JSON.parse quote what it read.
       throw failed(from, { ...plain("the stored bytes are no JSON in UTF-8"), thrown });
@@ -135,34 +144,34 @@ export function defineSessionFormat<Value>(definition: SessionFormatDefinition<V
     }
   }
 
+  function encode(value: Value): EncodedValue {
+    const text = written(value, version);
+    checked(JSON.parse(text), version);
+    return { format: name, version, bytes: new TextEncoder().encode(text) };
+  }
+
+  function decode(encoded: EncodedValue): Value {
+    checkOrigin(encoded);
+    const { version: from } = encoded;
+    if (from > version) {
+      const problem = `version ${version} is the newest that this release knows`;
+      throw formatError("FORMAT_UNKNOWN", name, from, plain(problem));
+    }
+    if (from < oldest) {
+      const problem = `the upgrades to version ${version} begin at ${oldest}`;
+      throw formatError("FORMAT_UNKNOWN", name, from, plain(problem));
+    }
+    return checked(walk(parsed(encoded), from, version), from);
+  }
+
   return {
     name,
     version,
     oldest,
     lowest,
 
-    encode: (value) => {
-      const text = written(value, version);
-      checked(JSON.parse(text), version);
-      return { format: name, version, bytes: new TextEncoder().encode(text) };
-    },
-
-    decode: (encoded, newer) => {
-      checkOrigin(encoded);
-      const { version: from } = encoded;
-      if (from > version) {
-        if (!newer) {
-          const problem = `version ${version} is the newest that this release knows`;
-          throw formatError("FORMAT_UNKNOWN", name, from, plain(problem));
-        }
-        return checked(parsed(newer.downgrade(encoded, version)), from);
-      }
-      if (from < oldest) {
-        const problem = `the upgrades to version ${version} begin at ${oldest}`;
-        throw formatError("FORMAT_UNKNOWN", name, from, plain(problem));
-      }
-      return checked(walk(parsed(encoded), from, version), from);
-    },
+    encode,
+    decode,
 
     downgrade: (encoded, to) => {
       checkOrigin(encoded);
@@ -174,7 +183,23 @@ export function defineSessionFormat<Value>(definition: SessionFormatDefinition<V
       const text = written(walk(parsed(encoded), from, to), from);
       return { format: name, version: to, bytes: new TextEncoder().encode(text) };
     },
+
+    redact: (encoded) => {
+      const { redact } = definition;
+      if (!redact) return undefined;
+      const value = decode(encoded);
+      try {
+        return encode(redact(value));
+      } catch (thrown) {
+        throw thrown instanceof HoldoverError ? thrown : failed(encoded.version, spoken("its redaction threw", thrown));
+      }
+    },
   };
+}
+
+/** @throws TypeError for bytes that are no UTF-8 */
+export function textOf(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
 }
 
 /** Why something failed: in full for the application, and without anything that may come out of a session's data. */

@@ -131,7 +131,8 @@ function describe(place: KeyPlace): string {
     .join();
 }
 
-function utf8Length(text: string): number {
+/** Bytes of a text in UTF-8. */
+export function utf8Length(text: string): number {
   let bytes = 0;
   for (const char of text) {
     const point = char.codePointAt(0) ?? 0;

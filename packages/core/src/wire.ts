@@ -1,9 +1,13 @@
 import { z } from "zod";
 import { HoldoverError } from "./errors.ts";
-import { routingTable } from "./routing-table.ts";
+import { formatTrialRequest } from "./format-gate.ts";
+import { samplesRequest } from "./saved-samples.ts";
+import { REJECTION_REASONS } from "./member-rejection.ts";
+import { sessionRequest } from "./session-request.ts";
+import { signedText } from "./signed-text.ts";
 
 /** The control link speaks JSON, one message a line. Both ends must speak the same version. */
-export const LINK_PROTOCOL = 2;
+export const LINK_PROTOCOL = 3;
 
 /** A longer line closes the link: 300 services of 200 instances are some 6 MB. */
 export const LINK_LINE_BYTES = 16 * 1024 * 1024;
@@ -69,14 +73,23 @@ const instanceSpec = z.object({
   env: z.record(z.string(), z.string()),
   health: z.object({
     path: z.string().optional(),
+    worker: z.boolean().optional(),
     startTimeout: z.number(),
     interval: z.number(),
     timeout: z.number(),
   }),
 });
 
+const errorBody = z.object({
+  code: z.string(),
+  what: z.string(),
+  next: z.string(),
+  details: z.record(z.string(), z.union([z.string(), z.number()])),
+});
+
 const call = z.discriminatedUnion("name", [
-  z.object({ name: z.literal("apply"), table: routingTable }),
+  /** A table with whom to trust, signed: see trust.ts. */
+  z.object({ name: z.literal("apply"), table: signedText }),
   z.object({ name: z.literal("release"), instance: z.string() }),
   z.object({
     name: z.literal("sessions"),
@@ -91,6 +104,9 @@ const call = z.discriminatedUnion("name", [
     name: z.literal("ages"),
     query: z.object({ service: z.string(), by: z.enum(["release", "instance"]) }),
   }),
+  z.object({ name: z.literal("open"), request: sessionRequest }),
+  z.object({ name: z.literal("formats"), request: formatTrialRequest }),
+  z.object({ name: z.literal("samples"), request: samplesRequest }),
   z.object({ name: z.literal("start"), spec: instanceSpec }),
   z.object({ name: z.literal("stop"), instance: z.string(), graceMs: z.number() }),
   z.object({ name: z.literal("shutdown"), now: z.boolean() }),
@@ -99,10 +115,50 @@ const call = z.discriminatedUnion("name", [
 /** What control asks of a host; each is answered by one `reply` of the same id. */
 export type LinkCall = z.output<typeof call>;
 
+const workerDrain = z.object({
+  phase: z.enum(["started", "cancelled", "forced"]),
+  /** Sessions that were cut by it. */
+  cut: z.int(),
+  reason: z.string(),
+});
+
+/** A drain that somebody began at a worker itself: by a signal, or by the application. */
+export type WorkerDrain = z.output<typeof workerDrain>;
+
+const ask = z.discriminatedUnion("name", [
+  /** A certificate for a worker that brought a join token, or one for a certificate that runs out. */
+  z.object({
+    name: z.literal("issue"),
+    instance: z.string(),
+    publicKey: z.string(),
+    token: z.string().nullable(),
+    certificate: signedText.nullable(),
+  }),
+  /** A worker was refused: for the audit log. */
+  z.object({
+    name: z.literal("rejected"),
+    instance: z.string(),
+    reason: z.enum(REJECTION_REASONS),
+    problem: z.string(),
+  }),
+  /** What a worker does by its own word: for the audit log. */
+  z.object({
+    name: z.literal("drain"),
+    service: z.string(),
+    release: z.string(),
+    instance: z.string(),
+    drain: workerDrain,
+  }),
+]);
+
+/** What a host asks of control, or tells it; each is answered by one `answer` of the same id. */
+export type LinkAsk = z.output<typeof ask>;
+
 /** What control sends to a host. */
 const toHost = z.discriminatedUnion("type", [
   z.object({ type: z.literal("welcome"), protocol: z.int() }),
   z.object({ type: z.literal("call"), id: z.int(), call }),
+  z.object({ type: z.literal("answer"), id: z.int(), value: z.unknown().optional(), error: errorBody.optional() }),
   /** All session events up to this number are stored. */
   z.object({ type: z.literal("events-stored"), upToSeq: z.int() }),
 ]);
@@ -131,15 +187,9 @@ const toControl = z.discriminatedUnion("type", [
     type: z.literal("reply"),
     id: z.int(),
     value: z.unknown().optional(),
-    error: z
-      .object({
-        code: z.string(),
-        what: z.string(),
-        next: z.string(),
-        details: z.record(z.string(), z.union([z.string(), z.number()])),
-      })
-      .optional(),
+    error: errorBody.optional(),
   }),
+  z.object({ type: z.literal("ask"), id: z.int(), ask }),
 ]);
 
 export type ToHost = z.output<typeof toHost>;

@@ -148,6 +148,9 @@ export class ControlWorld {
         this.#save(action.release, { nextOrdinal: action.ordinal + 1 });
         if (!dies) this.#start(action.release, action.ordinal);
         break;
+      case "formats":
+        // Nothing keeps anything here, so it is planned for no service.
+        throw new Error("formats are tried of a service without any");
       case "gate":
         if (!dies) this.#fail(action.release, "GATE_FAILED", "no");
         break;

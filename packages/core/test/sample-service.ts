@@ -1,4 +1,5 @@
 import {
+  NO_FORMATS,
   type Instance,
   type InstanceState,
   type ReleaseRecord,
@@ -33,6 +34,8 @@ export function sampleRelease(id: string, state: ReleaseState, given: Partial<Re
     digest: "d".repeat(64),
     intent: { then: "promote" },
     gatePassed: false,
+    formats: NO_FORMATS,
+    allowStateLoss: false,
     deployedBy: "operator",
     createdAtMs: 0,
     currentAtMs: 0,
@@ -74,6 +77,7 @@ export function routedRelease(id: string, given: Partial<RoutedRelease> = {}): R
     percent: 100,
     ending: null,
     lingerMs: 60_000,
+    deadlineMs: null,
     wedged: null,
     instances: [routedInstance(`rooms-${id}-1`)],
     ...given,

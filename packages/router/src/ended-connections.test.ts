@@ -7,6 +7,7 @@ import { MemoryPinStore } from "@holdover/testkit/memory-pin-store";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { instance, release, service } from "../test/sessions-fixture.ts";
+import { noWorkers } from "../test/no-workers.ts";
 import { createRouter, type Router } from "./router.ts";
 
 /** A router as it is, with real clients and instances, whose clock alone stands still until a test moves it. */
@@ -29,6 +30,8 @@ beforeEach(async () => {
     limits: { sessions: 1000, headBytes: 16_384, headTimeoutMs: 10_000 },
     trustForwarded: false,
     secret: Buffer.alloc(32, 7),
+    look: () => Promise.resolve(),
+    workers: noWorkers(),
     changed: () => {},
     log: () => {},
   });

@@ -24,14 +24,24 @@ export interface Forwarding {
   readonly refused: (error: HoldoverError) => void;
 }
 
-/** How often a session is placed for one request, when it ends before anything of the request was sent. */
-export const HOLD_ATTEMPTS = 3;
-
-/** A connection to the instance failed: told to the session's holder where the instance itself may be the cause. */
-export function instanceFailed(holder: SessionHolder, instance: string, cause: unknown): HoldoverError {
-  const code = codeOf(cause);
-  if (code === "ECONNREFUSED" || code === "ECONNRESET" || code === "EPIPE") holder.unreachable(instance);
+/** A connection to the instance failed, or what came over it. */
+export function instanceFailed(cause: unknown): HoldoverError {
   return new HoldoverError("INSTANCE_UNREACHABLE", { problem: problemOf(cause) }, { cause });
+}
+
+/**
+ * Tells the session's holder of a connection that failed, where the instance itself may be the cause. Resolves with whether
+ * it has died.
+ */
+export async function hasDied(holder: SessionHolder, instance: string, cause: unknown): Promise<boolean> {
+  const code = codeOf(cause);
+  if (code !== "ECONNREFUSED" && code !== "ECONNRESET" && code !== "EPIPE") return false;
+  return holder.unreachable(instance);
+}
+
+/** Whether the instance has surely not seen what was to be sent over a connection that failed. */
+export function isUnseen(cause: unknown): boolean {
+  return codeOf(cause) === "ECONNREFUSED";
 }
 
 /** The session ended while its instance had not answered yet. */

@@ -48,6 +48,8 @@ class MapHolder implements SessionHolder {
   services: RoutedService[] = [service("rooms")];
   /** Awaited before a session is joined. */
   before: Promise<void> = Promise.resolve();
+  /** Whether an instance that was reported has died, to be told when it was looked at. */
+  died: (instance: string) => Promise<boolean> | boolean = () => false;
   /** Awaited when a session has been joined, before its hold is given. */
   joined: (held: Held) => Promise<void> = () => Promise.resolve();
   #watchers: (() => void)[] = [];
@@ -64,8 +66,9 @@ class MapHolder implements SessionHolder {
     return this.#join(null, connection, label);
   }
 
-  unreachable(instance: string): void {
+  async unreachable(instance: string): Promise<boolean> {
     this.reported.push(instance);
+    return this.died(instance);
   }
 
   get open(): Held[] {

@@ -29,6 +29,14 @@ export interface Hold {
   done(): void;
 }
 
+/** A session as the worker of an instance knows it. */
+export interface InstanceClaim {
+  readonly service: string;
+  readonly key: string;
+  readonly instance: string;
+  readonly fence: number;
+}
+
 export type LabelReader = () => string | null;
 
 export interface SessionHolder {
@@ -42,6 +50,9 @@ export interface SessionHolder {
   hold(service: RoutedService, key: string, connection: HeldConnection, label?: LabelReader): Promise<Hold>;
   /** A session that is the connection itself (an upgrade without a key): it ends with it, no linger. */
   holdConnection(service: RoutedService, connection: HeldConnection, label?: LabelReader): Promise<Hold>;
-  /** The instance refused or reset a TCP connection: reported so that its death is seen at once. */
-  unreachable(instance: string): void;
+  /**
+   * The instance refused or reset a TCP connection: reported so that its death is seen at once. Resolves, within a bounded
+   * time, with whether it has gone; then its sessions have lost their place there. Never rejects.
+   */
+  unreachable(instance: string): Promise<boolean>;
 }

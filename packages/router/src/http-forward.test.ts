@@ -470,7 +470,7 @@ describe("a session that is ended", () => {
   test.for(["moved", "cut", "lost"] as const)("answers 502 where nothing was answered yet: %s", async (how) => {
     const { promise: arrived, resolve } = Promise.withResolvers<void>();
     await at.serve("a", () => resolve());
-    const asked = at.ask({ path: "/?s=a" });
+    const asked = at.ask({ path: "/?s=a", method: "POST" });
     await arrived;
     at.holder.end(how);
     expect((await asked).status).toBe(502);

@@ -13,17 +13,16 @@ import {
   bytesOn,
   codeOf,
   endedMeanwhile,
-  HOLD_ATTEMPTS,
+  hasDied,
   instanceFailed,
+  isUnseen,
   type Exchange,
   type Forwarding,
 } from "./exchange.ts";
 import type { EndHow, Hold, LabelReader } from "./hold.ts";
 import { instanceFields, type RoutedRequest } from "./instance-request.ts";
 import { ANSWER_HEAD_BYTES, framingProblem, passAnswer, passInterim, type PassedAnswer } from "./pass-answer.ts";
-
-/** Requests that may be sent twice without harm (RFC 9110, 9.2.2). */
-const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
+import { isIdempotent, Tries } from "./tries.ts";
 
 export interface HttpRequest extends RoutedRequest {
   readonly response: ServerResponse;
@@ -33,10 +32,14 @@ export interface HttpRequest extends RoutedRequest {
   readonly setCookie: string | null;
 }
 
-/** `asking`: the instance has it and has not answered. `answering`: its answer is on its way. `refused`: ours is. */
+/**
+ * `asking`: the instance has it and has not answered. `suspecting`: the connection to it has failed, and it is found out
+ * whether it has died. `answering`: its answer is on its way. `refused`: ours is.
+ */
 type State =
   | { readonly name: "placing" }
   | { readonly name: "asking"; readonly hold: Hold; readonly upstream: ClientRequest }
+  | { readonly name: "suspecting"; readonly hold: Hold }
   | {
       readonly name: "answering";
       readonly hold: Hold;
@@ -50,8 +53,11 @@ type State =
 /**
  * Forwards one request to the place of its session and the answer back, both as streams.
  *
- * When its session is ended: a request without an answer yet is answered 502 at once, except on a move, where it may
- * still be answered for `finishMs`. An answer under way is broken off, visibly, except that a stream of events is ended
+ * When its instance dies before it answers, the session is placed anew and another one is asked; see tries.ts for how
+ * often. Of a body nothing may have been sent by then.
+ *
+ * When its session is ended otherwise: a request without an answer yet is answered 502 at once, except on a move, where it
+ * may still be answered for `finishMs`. An answer under way is broken off, visibly, except that a stream of events is ended
  * properly but where its instance is lost (an EventSource then connects again, and no other answer lasts by design), and that
  * any other is given `finishMs` on a move: it is short work that nobody gains by repeating.
  *
@@ -65,6 +71,9 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
   let uploaded = head.body === "none";
   let answered = false;
   let timer: NodeJS.Timeout | undefined;
+  /** Whether the instance has told something already, in an interim answer. */
+  let heard = false;
+  const tries = new Tries(head.body === "none" && isIdempotent(head.method));
 
   // A failure of the client's connection is told by `clientGone`; without listeners it would end the process.
   request.on("error", () => {});
@@ -75,9 +84,10 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
     if (uploaded || state.name === "refused") finish();
   });
 
-  place(1);
+  place();
 
-  function place(attempt: number): void {
+  function place(): void {
+    tries.placing();
     holder.hold(service, key, { end, bytes: bytesOn(request.socket) }, label).then(
       (hold) => {
         if (state.name === "placing" && !endedHow) {
@@ -87,10 +97,10 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
         hold.done();
         if (state.name !== "placing" || !endedHow) return;
         // Its session has ended before anything was sent: nobody is harmed by placing it again.
-        if (attempt >= HOLD_ATTEMPTS) refuse(endedMeanwhile(endedHow));
+        if (!tries.take(false)) refuse(endedMeanwhile(endedHow));
         else {
           endedHow = null;
-          place(attempt + 1);
+          place();
         }
       },
       (thrown: unknown) => {
@@ -126,7 +136,7 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
     // Its default would drop what is above 2000 fields without a word; the head's size is the bound.
     upstream.maxHeadersCount = 0;
     state = { name: "asking", hold, upstream };
-    let heard = false;
+    heard = false;
     boundConnecting(upstream, waits.connectMs);
     upstream.on("information", (interim) => {
       heard = true;
@@ -143,16 +153,47 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
       // An idle connection may be closed by the instance in the very moment in which we use it again. Then it has not
       // seen this request, but that cannot be known: so only what does no harm twice is sent again, and only once.
       const stale = upstream.reusedSocket && !heard && (codeOf(cause) === "ECONNRESET" || codeOf(cause) === "EPIPE");
-      if (stale && head.body === "none" && IDEMPOTENT.has(head.method)) ask(hold, upstream);
-      else refuse(instanceFailed(holder, hold.instance, cause));
+      if (stale && head.body === "none" && isIdempotent(head.method)) ask(hold, upstream);
+      else failed(hold, cause);
     });
     upstream.on("close", () => {
       if (state.name === "answering") stopUpload();
       if (state.name !== "asking" || state.upstream !== upstream) return;
-      refuse(instanceFailed(holder, hold.instance, new Error("it closed the connection without an answer")));
+      failed(hold, new Error("it closed the connection without an answer"));
     });
     if (head.body === "none") upstream.end();
-    else upload(upstream);
+    else {
+      // Not before there is a connection: a body that was begun cannot be sent again.
+      upstream.once("socket", (socket) => {
+        if (socket.connecting) socket.once("connect", () => upload(upstream));
+        else upload(upstream);
+      });
+    }
+  }
+
+  /** The connection has failed before there was an answer. */
+  function failed(hold: Hold, cause: Error): void {
+    const looked = hasDied(holder, hold.instance, cause);
+    if (heard || !tries.take(!isUnseen(cause))) {
+      refuse(instanceFailed(cause));
+      return;
+    }
+    state = { name: "suspecting", hold };
+    void looked.then((died) => {
+      if (state.name !== "suspecting") return;
+      if (died) askElsewhere(hold);
+      else refuse(endedHow ? endedMeanwhile(endedHow) : instanceFailed(cause));
+    });
+  }
+
+  /** Its instance has died, and its session with it has no place any more. */
+  function askElsewhere(hold: Hold): void {
+    hold.done();
+    clearTimeout(timer);
+    timer = undefined;
+    state = { name: "placing" };
+    endedHow = null;
+    place();
   }
 
   function upload(upstream: ClientRequest): void {
@@ -195,7 +236,7 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
     }
     const problem = framingProblem(incoming);
     if (problem) {
-      refuse(instanceFailed(holder, hold.instance, new Error(problem)));
+      refuse(instanceFailed(new Error(problem)));
       return;
     }
     const events = /^\s*text\/event-stream\b/i.test(incoming.headers["content-type"] ?? "");
@@ -206,7 +247,7 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
       });
       state = { name: "answering", hold, upstream, answer, events };
     } catch (thrown) {
-      refuse(instanceFailed(holder, hold.instance, thrown));
+      refuse(instanceFailed(thrown));
       return;
     }
     if (!events) return;
@@ -217,9 +258,15 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
   function end(how: EndHow): void {
     if (endedHow) return;
     endedHow = how;
-    if (state.name === "placing") return;
-    if (state.name === "asking" && how !== "moved") refuse(endedMeanwhile(how));
-    else endNow(how);
+    if (state.name === "placing" || state.name === "suspecting") return;
+    if (state.name === "asking" && how !== "moved") {
+      const { hold, upstream } = state;
+      if (how !== "lost" || heard || !tries.take(true)) refuse(endedMeanwhile(how));
+      else {
+        askElsewhere(hold);
+        upstream.destroy();
+      }
+    } else endNow(how);
   }
 
   function endNow(how: EndHow): void {
@@ -244,14 +291,13 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
   }
 
   function refuse(error: HoldoverError): void {
-    const { name } = state;
-    if (name === "asking") {
-      const { hold, upstream } = state;
-      state = { name: "refused" };
-      request.unpipe(upstream);
-      upstream.destroy();
-      hold.done();
-    } else state = { name: "refused" };
+    const last = state;
+    state = { name: "refused" };
+    if (last.name === "asking") {
+      request.unpipe(last.upstream);
+      last.upstream.destroy();
+    }
+    if (last.name === "asking" || last.name === "suspecting") last.hold.done();
     clearTimeout(timer);
     deps.refused(error);
     answerError(request, response, error, waits.closeMs);
@@ -267,7 +313,7 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
     const last = state;
     state = { name: "over" };
     clearTimeout(timer);
-    if (last.name === "asking" || last.name === "answering") last.hold.done();
+    if ("hold" in last) last.hold.done();
     over();
   }
 

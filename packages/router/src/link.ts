@@ -2,12 +2,15 @@ import { createConnection, type Socket } from "node:net";
 import {
   asHoldoverError,
   encodeMessage,
+  errorFromBody,
   HoldoverError,
   LineReader,
   LINK_PROTOCOL,
   readToHost,
   type Clock,
+  type ErrorBody,
   type Instance,
+  type LinkAsk,
   type LinkCall,
   type PinStore,
   type ToControl,
@@ -22,6 +25,15 @@ const COUNTS_EVERY_MS = 50;
 const EVENTS_AGAIN_MS = 1000;
 /** Events sent in one message at the most. */
 const EVENT_BATCH = 500;
+/** How long control may take to answer, ms: it is started again within about a second. */
+const ASK_MS = 10_000;
+/** Questions that may wait at once. */
+const MAX_ASKS = 1000;
+
+interface Asked {
+  readonly ask: LinkAsk;
+  readonly settle: (answer: { readonly value: unknown } | { readonly error: HoldoverError }) => void;
+}
 
 type Counts = Omit<Extract<ToControl, { type: "counts" }>, "type">;
 
@@ -43,6 +55,13 @@ export interface HostLinkOptions {
 export interface HostLink {
   instancesChanged(): void;
   countsChanged(): void;
+  /**
+   * Asks control. While it is away the question waits for it, up to 10 s.
+   * @throws HoldoverError LINK_DOWN, and what control answers
+   */
+  ask(ask: LinkAsk): Promise<unknown>;
+  /** Tells control what the audit log has to know, as soon as it is there; of a thousand that wait, the oldest is given up. */
+  tell(ask: LinkAsk): void;
   /** Whether every event that is stored here has arrived. */
   drained(): Promise<boolean>;
   close(): void;
@@ -64,6 +83,8 @@ export function openHostLink(options: HostLinkOptions): HostLink {
   let eventsUnderWay = false;
   /** They may have come since the store was last asked. */
   let eventsWanted = false;
+  let lastAsk = 0;
+  const asks = new Map<number, Asked>();
 
   const send = (message: ToControl): void => {
     if (socket?.writable) socket.write(encodeMessage(message));
@@ -127,6 +148,47 @@ export function openHostLink(options: HostLinkOptions): HostLink {
     }
   };
 
+  const sendAsk = (id: number, { ask }: Asked): void => send({ type: "ask", id, ask });
+
+  const put = (asked: Asked): number => {
+    lastAsk += 1;
+    asks.set(lastAsk, asked);
+    sendAsk(lastAsk, asked);
+    return lastAsk;
+  };
+
+  const ask = (asked: LinkAsk): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      if (closed || asks.size >= MAX_ASKS) return reject(new HoldoverError("LINK_DOWN"));
+      const id = put({
+        ask: asked,
+        settle: (answer) => {
+          cancelTimeout();
+          if ("error" in answer) reject(answer.error);
+          else resolve(answer.value);
+        },
+      });
+      const cancelTimeout = clock.after(ASK_MS, () => {
+        asks.delete(id);
+        reject(new HoldoverError("LINK_DOWN"));
+      });
+    });
+
+  const tell = (told: LinkAsk): void => {
+    if (asks.size >= MAX_ASKS) {
+      const oldest = asks.keys().next().value ?? 0;
+      log("link.tell.given-up", { told: asks.get(oldest)?.ask.name });
+      asks.get(oldest)?.settle({ error: new HoldoverError("LINK_DOWN") });
+      asks.delete(oldest);
+    }
+    put({
+      ask: told,
+      settle: (answer) => {
+        if ("error" in answer) log("link.tell.failed", { told: told.name, problem: answer.error.message });
+      },
+    });
+  };
+
   const receive = async (message: ToHost): Promise<void> => {
     switch (message.type) {
       case "welcome":
@@ -140,6 +202,13 @@ export function openHostLink(options: HostLinkOptions): HostLink {
         return forget(message.upToSeq);
       case "call":
         return answer(message.id, message.call);
+      case "answer": {
+        const asked = asks.get(message.id);
+        asks.delete(message.id);
+        const { value, error } = message;
+        asked?.settle(error ? { error: errorFromBody(error as ErrorBody) } : { value });
+        return;
+      }
     }
   };
 
@@ -156,6 +225,8 @@ export function openHostLink(options: HostLinkOptions): HostLink {
       send({ type: "hello", protocol: LINK_PROTOCOL, host: options.host, address: options.address });
       sendInstances();
       sendCounts();
+      // What was asked before it went may not have been heard; asked twice it has the same answer.
+      for (const [id, asked] of asks) sendAsk(id, asked);
     });
     const fail = (thrown: unknown): void => {
       log("link.failed", { problem: asHoldoverError(thrown).message });
@@ -183,12 +254,16 @@ export function openHostLink(options: HostLinkOptions): HostLink {
   return {
     instancesChanged: sendInstances,
     countsChanged,
+    ask,
+    tell,
     drained: async () => (await pins.events(1)).length === 0,
     close: () => {
       closed = true;
       cancelReconnect();
       cancelCounts?.();
       cancelEvents();
+      for (const asked of asks.values()) asked.settle({ error: new HoldoverError("LINK_DOWN") });
+      asks.clear();
       socket?.end();
       abandon();
     },

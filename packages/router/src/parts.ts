@@ -6,7 +6,7 @@ export interface Part {
   readonly session: Session;
   readonly instance: string;
   readonly connection: HeldConnection;
-  readonly promise: Promised;
+  promise: Promised;
   /** Since when it is one that lasts, epoch ms; null: an ordinary request, or it is not known yet. */
   lastsSinceMs: number | null;
   /** `told`: to end, and on its way out. */

@@ -1,4 +1,12 @@
-import { HoldoverError, place, type Clock, type Pin, type PinStore, type SessionRegistry } from "@holdover/core";
+import {
+  HoldoverError,
+  place,
+  type Clock,
+  type Pin,
+  type Placement,
+  type PinStore,
+  type SessionRegistry,
+} from "@holdover/core";
 import { idOf, type Ends } from "./ends.ts";
 import type { TableInForce } from "./table-in-force.ts";
 
@@ -38,27 +46,35 @@ export class Placing {
   /**
    * Several requests for a key that has no place wait for one placing, by the first of them. Where the place was lost while
    * the store wrote it, the session has none afterwards.
+   * @param only the one instance that it may be placed on; left out: any
    * @throws HoldoverError NO_INSTANCE, SESSION_LIMIT, STORE_FAILED
    */
-  place(service: string, key: string, label: string | null): Promise<void> {
+  place(service: string, key: string, label: string | null, only?: string): Promise<void> {
     const id = idOf(service, key);
     const under = this.#underWay.get(id);
     if (under) return under;
-    const placing = this.#place(service, key, label).finally(() => this.#underWay.delete(id));
+    const placing = this.#place(service, key, label, only).finally(() => this.#underWay.delete(id));
     this.#underWay.set(id, placing);
     return placing;
   }
 
-  async #place(name: string, key: string, label: string | null): Promise<void> {
+  /** Where a session without a place would go now; nothing is changed. Undefined: nothing that is eligible takes it. */
+  choose(name: string, key: string, eligible: (instance: string) => boolean): Placement | undefined {
+    const { registry, inForce } = this.#options;
+    const service = inForce.service(name);
+    if (!service || this.#options.isClosing()) return undefined;
+    const last = registry.find(name, key)?.lastPlace;
+    return place(service, key, (instance) => this.countOn(instance), last?.release, eligible);
+  }
+
+  async #place(name: string, key: string, label: string | null, only: string | undefined): Promise<void> {
     const { pins, clock, limit, registry, inForce, ends } = this.#options;
     // Until the store has its end, it would give the old pin back.
     while (ends.has(name, key)) await ends.save();
-    const service = inForce.service(name);
     const known = registry.find(name, key);
-    if (!service || this.#options.isClosing()) throw new HoldoverError("NO_INSTANCE", { service: name });
     if (!known && registry.size + sum(this.#beingWritten) >= limit) throw new HoldoverError("SESSION_LIMIT", { limit });
     const last = known?.lastPlace;
-    const choice = place(service, key, (instance) => this.countOn(instance), last?.release);
+    const choice = this.choose(name, key, (instance) => only === undefined || instance === only);
     if (!choice) throw new HoldoverError("NO_INSTANCE", { service: name });
     const now = clock.now();
     const candidate = {

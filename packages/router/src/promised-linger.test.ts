@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { connect, release, SessionsWorld, table } from "../test/sessions-fixture.ts";
+import { connect, release, service, SessionsWorld, table } from "../test/sessions-fixture.ts";
+import { WORKER_BACK_MS } from "./table-in-force.ts";
 
 const v1 = (lingerMs: number) => release("v1", "new", { lingerMs });
 
@@ -55,7 +56,7 @@ describe("a session without a connection is kept for what its client was promise
     sessions.close();
   });
 
-  test("as the service normally has it, where it was read back", async () => {
+  test("long enough for a worker to come back, where it was read back and the service has less", async () => {
     const world = new SessionsWorld();
     const before = await world.open();
     before.apply(table(1, v1(5000)));
@@ -63,7 +64,22 @@ describe("a session without a connection is kept for what its client was promise
     before.close();
     world.cached = table(2, v1(1000));
     const after = await world.open();
-    await world.clock.advance(2900);
+    await world.clock.advance(WORKER_BACK_MS - 100);
+    expect(after.list({ limit: 10 })).toHaveLength(1);
+    await world.clock.advance(200);
+    expect(after.list({ limit: 10 })).toEqual([]);
+    after.close();
+  });
+
+  test("as the service normally has it, where it was read back", async () => {
+    const world = new SessionsWorld();
+    const before = await world.open();
+    before.apply(table(1, v1(5000)));
+    (await connect(before, "a")).hold.done();
+    before.close();
+    world.cached = { number: 2, services: [service([v1(1000)], { lingerMs: 60_000 })] };
+    const after = await world.open();
+    await world.clock.advance(59_900);
     expect(after.list({ limit: 10 })).toHaveLength(1);
     await world.clock.advance(200);
     expect(after.list({ limit: 10 })).toEqual([]);

@@ -2,6 +2,7 @@ import type { RoutingTable } from "@holdover/core";
 import { expect, test } from "vitest";
 import { ManualClock } from "@holdover/testkit/manual-clock";
 import { MemoryPinStore } from "@holdover/testkit/memory-pin-store";
+import { noWorkers } from "../test/no-workers.ts";
 import { createRouter } from "./router.ts";
 
 const table: RoutingTable = {
@@ -23,6 +24,7 @@ const table: RoutingTable = {
           percent: 100,
           ending: null,
           lingerMs: 60_000,
+          deadlineMs: null,
           wedged: null,
           instances: [{ id: "v1-1", host: "127.0.0.1", port: 1, capacity: null, admission: "new", ending: null }],
         },
@@ -48,6 +50,8 @@ test.for([
     limits: { sessions: 10, headBytes: 16_384, headTimeoutMs: 1000 },
     trustForwarded: false,
     secret: Buffer.alloc(32),
+    look: () => Promise.resolve(),
+    workers: noWorkers(),
     changed: () => {},
     log: () => {},
   });

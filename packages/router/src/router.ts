@@ -14,6 +14,7 @@ import type {
 } from "@holdover/core";
 import { createFront } from "./front.ts";
 import { Sessions } from "./sessions.ts";
+import { createWorkerServer, type WorkerServer, type WorkerServerOptions } from "./workers/worker-server.ts";
 
 export interface RouterOptions {
   readonly pins: PinStore;
@@ -24,13 +25,18 @@ export interface RouterOptions {
   readonly trustForwarded: boolean;
   /** Signs the cookies of sessions without a key; at least 32 bytes, the same after a restart. */
   readonly secret: Buffer;
+  /** Looks at once whether an instance still runs; see `SessionsOptions.look`. */
+  readonly look: (instance: string) => Promise<void>;
   /** Called after every change of counts, table or events. */
   readonly changed: () => void;
+  /** The workers of the instances, who have a socket of their own. */
+  readonly workers: Omit<WorkerServerOptions, "sessions" | "clock" | "newKey" | "look" | "log">;
   readonly log: (event: string, detail: Record<string, unknown>) => void;
 }
 
 /** The data plane in one process: accepts, pins, forwards, closes. */
 export interface Router {
+  readonly workers: WorkerServer;
   /** @throws HoldoverError PORT_TAKEN, LISTEN_FAILED */
   listen(host: string, port: number): Promise<{ host: string; port: number }>;
   apply(table: RoutingTable): void;
@@ -58,17 +64,20 @@ export interface Router {
 /** Reads pins and table back from disk; nothing is accepted before `listen`. */
 export async function createRouter(options: RouterOptions): Promise<Router> {
   const { pins, tableCache, clock, limits, changed, log } = options;
+  const newKey = (): string => `~${randomBytes(15).toString("base64url")}`;
   const sessions = new Sessions({
     pins,
     tableCache,
     clock,
     limit: limits.sessions,
-    newKey: () => `~${randomBytes(15).toString("base64url")}`,
+    newKey,
     random: Math.random,
+    look: options.look,
     changed,
     log,
   });
   await sessions.open();
+  const workers = createWorkerServer({ ...options.workers, sessions, clock, newKey, look: options.look, log });
   const front = createFront({
     holder: sessions,
     limits,
@@ -77,11 +86,17 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     log,
   });
   return {
+    workers,
     listen: (host, port) => front.listen(host, port),
     apply: (table) => sessions.apply(table),
     table: () => sessions.table(),
     release: (instance) => sessions.release(instance),
-    lose: (instance) => sessions.lose(instance),
+    lose: (instance) => {
+      // First: what its worker held has lost its place then, and does not end as if the worker had left it.
+      const lost = sessions.lose(instance);
+      workers.lose(instance);
+      return lost;
+    },
     sessions: (query) => sessions.list(query),
     ages: (query) => sessions.ages(query),
     counts: () => sessions.counts(),
@@ -92,6 +107,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     close: async () => {
       const ended = sessions.isClosing() ? await sessions.endLingering() : 0;
       await front.close();
+      await workers.close();
       sessions.close();
       return ended;
     },

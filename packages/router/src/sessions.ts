@@ -6,6 +6,7 @@ import {
   type Clock,
   type EndReason,
   type LiveSession,
+  type Placement,
   type PinStore,
   type Released,
   type RoutedService,
@@ -19,7 +20,9 @@ import {
 import { Closings, type Closing } from "./closings.ts";
 import { ConnectionAges } from "./connection-ages.ts";
 import { Ends } from "./ends.ts";
-import type { HeldConnection, Hold, LabelReader, SessionHolder } from "./hold.ts";
+import type { HeldConnection, Hold, InstanceClaim, LabelReader, SessionHolder } from "./hold.ts";
+import { Leaving } from "./leaving.ts";
+import { Looks } from "./looks.ts";
 import { Parts, type Part } from "./parts.ts";
 import { Placing } from "./placing.ts";
 import { sessionAges } from "./session-ages.ts";
@@ -47,6 +50,11 @@ export interface SessionsOptions {
   readonly newKey: () => string;
   /** From 0 up to 1: spreads the ages at which connections are closed. */
   readonly random: () => number;
+  /**
+   * Looks at once whether an instance to which a connection failed still runs. Where it has died, `lose` has been called by
+   * the time this resolves, which MUST be within a second. Left out: nobody can tell, and it is left to health checks.
+   */
+  readonly look?: (instance: string) => Promise<void>;
   /** Counts, table or events changed. */
   readonly changed: () => void;
   readonly log: (event: string, detail: Record<string, unknown>) => void;
@@ -65,8 +73,12 @@ export class Sessions implements SessionHolder {
   readonly #parts = new Parts();
   readonly #inForce = new TableInForce();
   readonly #wedged = new Wedged();
+  readonly #leaving = new Leaving();
+  /** Connections of sessions that their applications have cut: they wait for the disconnect cap. */
+  readonly #finished = new Set<{ readonly service: string; readonly closings: Closing[] }>();
   readonly #ages: ConnectionAges;
   readonly #ends: Ends;
+  readonly #looks: Looks;
   readonly #placing: Placing;
   /** Connections that wait for a place. */
   #waiting = 0;
@@ -76,6 +88,7 @@ export class Sessions implements SessionHolder {
   constructor(options: SessionsOptions) {
     this.#options = options;
     this.#ends = new Ends(options.pins, options.clock);
+    this.#looks = new Looks({ look: () => Promise.resolve(), ...options });
     this.#ages = new ConnectionAges(options.random);
     this.#placing = new Placing({
       ...options,
@@ -127,8 +140,86 @@ export class Sessions implements SessionHolder {
     return this.#hold(service.name, this.#options.newKey(), connection, label, true);
   }
 
-  unreachable(instance: string): void {
-    this.#options.log("instance.unreachable", { instance });
+  /** Where a session would go now, of the instances that are eligible; undefined where it would go nowhere. */
+  choose(service: string, key: string, eligible: (instance: string) => boolean): Placement | undefined {
+    return this.#placing.choose(service, key, eligible);
+  }
+
+  /**
+   * Places a session on one instance, durably, and joins it there for its worker: it ends when the worker leaves it.
+   * @throws HoldoverError NO_INSTANCE where the instance may not have it, or it lives elsewhere; SESSION_LIMIT, STORE_FAILED
+   */
+  async holdOn(
+    service: string,
+    key: string,
+    instance: string,
+    connection: HeldConnection,
+    label: string | null,
+  ): Promise<Hold> {
+    if (!this.#registry.find(service, key)?.place) await this.#placing.place(service, key, label, instance);
+    const placed = this.#registry.find(service, key);
+    if (placed?.place?.instance !== instance) throw new HoldoverError("NO_INSTANCE", { service });
+    return this.#join(placed, placed.place, connection, true);
+  }
+
+  /** Joins a session for the worker of the instance that it lives on. @throws HoldoverError SESSION_NOT_HELD */
+  attach(claim: InstanceClaim, connection: HeldConnection, endsWith: boolean): Hold {
+    const session = this.#claimed(claim);
+    if (!session?.place) throw new HoldoverError("SESSION_NOT_HELD", { ...claim });
+    return this.#join(session, session.place, connection, endsWith);
+  }
+
+  /**
+   * The application says that a session is over: it ends with its last connection, at once where it has none.
+   * @throws HoldoverError SESSION_NOT_HELD
+   */
+  finish(claim: InstanceClaim, how: "hangup" | "cut"): void {
+    const session = this.#claimed(claim);
+    if (!session) throw new HoldoverError("SESSION_NOT_HELD", { ...claim });
+    const parts = [...this.#parts.of(session)];
+    for (const part of parts) part.promise = { ...part.promise, endsWith: true };
+    if (parts.length > 0 && how === "hangup") return;
+    this.#end(session, how);
+    if (parts.length > 0) this.#finished.add({ service: session.service, closings: this.#closingsFor(parts, "cut") });
+    this.#ends.save().then(this.#options.changed, () => {});
+    this.#options.changed();
+  }
+
+  /** The worker that held a session is gone for too long: it does not end with that, and waits for whoever comes. */
+  outlast(claim: InstanceClaim): void {
+    const session = this.#claimed(claim);
+    if (!session) return;
+    for (const part of this.#parts.of(session)) part.promise = { ...part.promise, endsWith: false };
+  }
+
+  /** Whether an instance may still keep the state of a session: it lives there, or was moved from there a moment ago. */
+  mayKeepState(claim: InstanceClaim): boolean {
+    return this.#claimed(claim) !== undefined || this.#leaving.has(claim);
+  }
+
+  /** The worker of an instance says that nothing is to be placed there any more, or that it may be again. */
+  drain(instance: string, isDraining: boolean): void {
+    this.#inForce.drain(instance, isDraining);
+    this.#options.changed();
+  }
+
+  find(service: string, key: string): Session | undefined {
+    return this.#registry.find(service, key);
+  }
+
+  /** The sessions that live on an instance, each under its fence. */
+  *livingOn(instance: string): Generator<{ readonly key: string; readonly fence: number }> {
+    for (const { key, place } of this.#registry.on(instance)) if (place) yield { key, fence: place.fence };
+  }
+
+  #claimed({ service, key, instance, fence }: InstanceClaim): Session | undefined {
+    const session = this.#registry.find(service, key);
+    return session?.place?.instance === instance && session.place.fence === fence ? session : undefined;
+  }
+
+  async unreachable(instance: string): Promise<boolean> {
+    if (this.#inForce.instance(instance)) await this.#looks.at(instance);
+    return this.#inForce.instance(instance) === undefined;
   }
 
   /**
@@ -142,10 +233,16 @@ export class Sessions implements SessionHolder {
 
   /** Gives an instance up, if nothing is on it: from then on nothing is placed there. */
   release(instance: string): Released {
+    const free = this.isFree(instance);
+    if (free.released) this.#inForce.giveUp(instance);
+    return free;
+  }
+
+  /** Whether nothing is on an instance: where it drains, nothing comes any more either. */
+  isFree(instance: string): Released {
     // An end that is not stored yet would be told as the loss of its session, were this process to die after the instance.
     const sessions = this.#placing.countOn(instance) + this.#ends.countOn(instance);
     if (sessions > 0 || this.#parts.countOn(instance) > 0) return { released: false, sessions };
-    this.#inForce.giveUp(instance);
     return { released: true };
   }
 
@@ -301,6 +398,7 @@ export class Sessions implements SessionHolder {
   #tick(): void {
     const now = this.#options.clock.now();
     this.#endLingeredOut(now);
+    this.#leaving.forget(now);
     if (this.#wedged.look(this.#inForce.services(), this.#registry, this.#parts, now)) this.#options.changed();
     this.#ages.look(now);
     for (const service of this.#inForce.services()) this.#closeSome(service, now);
@@ -334,6 +432,11 @@ export class Sessions implements SessionHolder {
 
   /** The connections of one session after another: of what is being left, of what is wedged, and those that are too old. */
   *#closingsOf(service: RoutedService, now: number): Generator<Closing[], undefined> {
+    for (const finished of this.#finished) {
+      if (finished.service !== service.name) continue;
+      this.#finished.delete(finished);
+      yield finished.closings;
+    }
     for (const release of service.releases) {
       for (const instance of release.instances) {
         const how = this.#closing === "cut" ? "cut" : (release.ending ?? instance.ending);
@@ -346,8 +449,13 @@ export class Sessions implements SessionHolder {
   }
 
   #endOnPurpose(session: Session, how: "moved" | "cut"): Closing[] {
+    if (how === "moved") this.#leaving.add(session, this.#options.clock.now());
     this.#end(session, how);
-    return Array.from(this.#parts.of(session), (part) => () => this.#parts.tell(part, how));
+    return this.#closingsFor(this.#parts.of(session), how);
+  }
+
+  #closingsFor(parts: Iterable<Part>, how: "moved" | "cut"): Closing[] {
+    return Array.from(parts, (part) => () => this.#parts.tell(part, how));
   }
 
   /** Its session stays where it is and waits for it, but for one that is this connection. */
@@ -357,6 +465,7 @@ export class Sessions implements SessionHolder {
     // Of a session that has ended it waits for its turn already.
     if (part.state !== "held" || session.state.name === "ended") return false;
     if (!promise.endsWith) return this.#parts.tell(part, "aged");
+    this.#leaving.add(session, this.#options.clock.now());
     this.#end(session, "moved");
     return this.#parts.tell(part, "moved");
   }

@@ -7,6 +7,9 @@ import {
   type RoutingTable,
 } from "@holdover/core";
 
+/** How long a worker is waited for whose link broke, or whose host has just begun, ms. It comes back within a second, unless it hangs. */
+export const WORKER_BACK_MS = 30_000;
+
 /** The table in force without what has gone since it was made: what may be placed where, at this very moment. */
 export class TableInForce {
   #table: RoutingTable = { number: 0, services: [] };
@@ -14,6 +17,8 @@ export class TableInForce {
   readonly #gone = new Set<string>();
   /** Instances given up since the table was made. A later one that lists such an instance takes it back. */
   readonly #givenUp = new Set<string>();
+  /** Instances whose worker takes no session any more. */
+  readonly #draining = new Set<string>();
   #services = new Map<string, RoutedService>();
   #instances = new Map<string, RoutedInstance>();
 
@@ -26,7 +31,9 @@ export class TableInForce {
     this.#table = table;
     this.#givenUp.clear();
     const listed = this.listed();
-    for (const instance of this.#gone) if (!listed.has(instance)) this.#gone.delete(instance);
+    for (const left of [this.#gone, this.#draining]) {
+      for (const instance of left) if (!listed.has(instance)) left.delete(instance);
+    }
     this.#index();
   }
 
@@ -37,6 +44,13 @@ export class TableInForce {
 
   giveUp(instance: string): void {
     this.#givenUp.add(instance);
+    this.#index();
+  }
+
+  /** Its worker says that nothing is to be placed on it any more, or that it may be again. */
+  drain(instance: string, isDraining: boolean): void {
+    if (isDraining) this.#draining.add(instance);
+    else this.#draining.delete(instance);
     this.#index();
   }
 
@@ -71,18 +85,26 @@ export class TableInForce {
   }
 
   /**
-   * How long a session that was read back may linger, ms: as it normally does, since nobody knows what was promised.
+   * How long a session that was read back may linger, ms: as it normally does, since nobody knows what was promised, and
+   * long enough for the worker of its instance to come back and say that it still runs.
    * Before there is any table it may for ever; a service that the table does not have has nobody to come back to.
    */
   lingerReadBack(service: string): number {
-    return this.#table.number === 0 ? Infinity : (this.#services.get(service)?.lingerMs ?? 0);
+    if (this.#table.number === 0) return Infinity;
+    const known = this.#services.get(service);
+    return known ? Math.max(known.lingerMs, WORKER_BACK_MS) : 0;
   }
 
   #index(): void {
     const alive = (instance: RoutedInstance) => !this.#gone.has(instance.id) && !this.#givenUp.has(instance.id);
+    const admitting = (instance: RoutedInstance): RoutedInstance =>
+      this.#draining.has(instance.id) ? { ...instance, admission: "existing" } : instance;
     const services = this.#table.services.map((service) => ({
       ...service,
-      releases: service.releases.map((release) => ({ ...release, instances: release.instances.filter(alive) })),
+      releases: service.releases.map((release) => ({
+        ...release,
+        instances: release.instances.filter(alive).map(admitting),
+      })),
     }));
     this.#services = new Map(services.map((service) => [service.name, service]));
     this.#instances = new Map(

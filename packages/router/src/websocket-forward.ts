@@ -3,12 +3,21 @@ import { connect, type Socket } from "node:net";
 import { asHoldoverError, type HoldoverError } from "@holdover/core";
 import { answerOnSocket } from "./answer.ts";
 import { endToEndFields, tokensOf, valuesOf } from "./end-to-end-fields.ts";
-import { bytesOn, endedMeanwhile, HOLD_ATTEMPTS, instanceFailed, type Exchange, type Forwarding } from "./exchange.ts";
+import {
+  bytesOn,
+  endedMeanwhile,
+  hasDied,
+  instanceFailed,
+  isUnseen,
+  type Exchange,
+  type Forwarding,
+} from "./exchange.ts";
 import type { EndHow, HeldConnection, Hold } from "./hold.ts";
 import { boundConnecting } from "./http-forward.ts";
 import { instanceFields, type RoutedRequest } from "./instance-request.ts";
 import { ANSWER_HEAD_BYTES, framingProblem, passAnswer, passInterim, type PassedAnswer } from "./pass-answer.ts";
 import { softClose } from "./soft-close.ts";
+import { isIdempotent, Tries } from "./tries.ts";
 import { openTunnel } from "./tunnel.ts";
 
 /**
@@ -27,9 +36,16 @@ export interface UpgradeRequest extends RoutedRequest {
   readonly place: (connection: HeldConnection) => Promise<Hold>;
 }
 
+interface Asked {
+  readonly hold: Hold;
+  readonly upstream: ClientRequest;
+}
+
 type State =
   | { readonly name: "placing" }
-  | { readonly name: "asking"; readonly hold: Hold; readonly upstream: ClientRequest }
+  | ({ readonly name: "asking" } & Asked)
+  /** The connection to the instance has failed, and it is found out whether it has died. */
+  | { readonly name: "suspecting"; readonly hold: Hold }
   /** The instance did not upgrade; its answer is on its way. */
   | { readonly name: "answering"; readonly hold: Hold; readonly upstream: ClientRequest; readonly answer: PassedAnswer }
   /** The tunnel has taken over. */
@@ -41,8 +57,9 @@ type State =
  * Forwards an upgrade of HTTP/1.1, a WebSocket's or any other, and joins the two connections when the instance agrees.
  * An instance that does not agree has its answer passed on whole, and the client's connection is closed after it.
  *
- * When its session is ended before the instance has agreed, the client is answered 502 and can come again; for after
- * that, see tunnel.ts.
+ * When its instance dies before it has agreed, the session is placed anew and another one is asked; see tries.ts for how
+ * often. When its session is ended on purpose before that, the client is answered 502 and can come again; for what comes
+ * after that, see tunnel.ts.
  *
  * @param over called once, when nothing of it is left and the hold has been given back
  */
@@ -51,6 +68,7 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
   const { holder, waits } = deps;
   let state: State = { name: "placing" };
   let endedHow: EndHow | null = null;
+  const tries = new Tries(isIdempotent(head.method));
   const early = asked.early.length > 0 ? [asked.early] : [];
   let earlyBytes = asked.early.length;
 
@@ -73,9 +91,10 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
     socket.destroy();
   };
   const exchange = { clientGone, destroy };
-  place(1);
+  place();
 
-  function place(attempt: number): void {
+  function place(): void {
+    tries.placing();
     asked.place(held).then(
       (hold) => {
         if (state.name === "placing" && !endedHow) {
@@ -85,10 +104,10 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
         hold.done();
         if (state.name !== "placing" || !endedHow) return;
         // Its session has ended before anything was sent: nobody is harmed by placing it again.
-        if (attempt >= HOLD_ATTEMPTS) refuse(endedMeanwhile(endedHow));
+        if (!tries.take(false)) refuse(endedMeanwhile(endedHow));
         else {
           endedHow = null;
-          place(attempt + 1);
+          place();
         }
       },
       (thrown: unknown) => {
@@ -129,21 +148,40 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
     upstream.on("information", (interim) => {
       if (state.name === "asking") passInterim(interim, "1.1", socket);
     });
-    upstream.on("upgrade", (answer, instance, first) => onUpgrade(hold, answer, instance, first));
+    upstream.on("upgrade", (answer, instance, first) => onUpgrade({ hold, upstream }, answer, instance, first));
     upstream.on("response", (answer) => onAnswer(hold, upstream, answer));
-    upstream.on("error", (cause) => {
-      if (state.name === "asking") refuse(instanceFailed(holder, hold.instance, cause));
-    });
-    upstream.on("close", () => {
-      if (state.name !== "asking") return;
-      refuse(instanceFailed(holder, hold.instance, new Error("it closed the connection without an answer")));
-    });
+    upstream.on("error", (cause) => failed(hold, upstream, cause));
+    upstream.on("close", () => failed(hold, upstream, new Error("it closed the connection without an answer")));
     upstream.end();
   }
 
-  function onUpgrade(hold: Hold, answer: IncomingMessage, instance: Socket, fromInstance: Buffer): void {
+  /** The connection has failed before there was an answer. */
+  function failed(hold: Hold, upstream: ClientRequest, cause: Error): void {
+    if (state.name !== "asking" || state.upstream !== upstream) return;
+    const looked = hasDied(holder, hold.instance, cause);
+    if (!tries.take(!isUnseen(cause))) {
+      refuse(instanceFailed(cause));
+      return;
+    }
+    state = { name: "suspecting", hold };
+    void looked.then((died) => {
+      if (state.name !== "suspecting") return;
+      if (died) askElsewhere(hold);
+      else refuse(endedHow ? endedMeanwhile(endedHow) : instanceFailed(cause));
+    });
+  }
+
+  /** Its instance has died, and its session with it has no place any more. */
+  function askElsewhere(hold: Hold): void {
+    hold.done();
+    state = { name: "placing" };
+    endedHow = null;
+    place();
+  }
+
+  function onUpgrade({ hold, upstream }: Asked, answer: IncomingMessage, instance: Socket, fromInstance: Buffer): void {
     instance.on("error", nothing);
-    if (state.name !== "asking") {
+    if (state.name !== "asking" || state.upstream !== upstream) {
       instance.destroy();
       return;
     }
@@ -170,8 +208,9 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
   function onAnswer(hold: Hold, upstream: ClientRequest, incoming: IncomingMessage): void {
     incoming.on("error", () => {});
     const problem = framingProblem(incoming);
-    if (problem && state.name === "asking") refuse(instanceFailed(holder, hold.instance, new Error(problem)));
-    if (state.name !== "asking") {
+    const expected = state.name === "asking" && state.upstream === upstream;
+    if (problem && expected) refuse(instanceFailed(new Error(problem)));
+    if (problem || !expected) {
       incoming.destroy();
       return;
     }
@@ -193,7 +232,7 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
       state = { name: "answering", hold, upstream, answer: passAnswer(incoming, response, { close: true, extra: [] }) };
     } catch (thrown) {
       response.detachSocket(socket);
-      refuse(instanceFailed(holder, hold.instance, thrown));
+      refuse(instanceFailed(thrown));
     }
   }
 
@@ -201,14 +240,21 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
     if (endedHow) return;
     endedHow = how;
     switch (state.name) {
-      case "asking":
-        refuse(endedMeanwhile(how));
+      case "asking": {
+        const { hold, upstream } = state;
+        if (how !== "lost" || !tries.take(true)) refuse(endedMeanwhile(how));
+        else {
+          askElsewhere(hold);
+          upstream.destroy();
+        }
         return;
+      }
       case "answering":
         state.answer.breakOff();
         socket.destroy();
         return;
       case "placing":
+      case "suspecting":
       case "tunnelling":
       case "refused":
       case "over":
@@ -216,12 +262,10 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
   }
 
   function refuse(error: HoldoverError): void {
-    if (state.name === "asking") {
-      const { hold, upstream } = state;
-      state = { name: "refused" };
-      upstream.destroy();
-      hold.done();
-    } else state = { name: "refused" };
+    const last = state;
+    state = { name: "refused" };
+    if (last.name === "asking") last.upstream.destroy();
+    if (last.name === "asking" || last.name === "suspecting") last.hold.done();
     earlyIsOver();
     deps.refused(error);
     answerOnSocket(socket, error, waits.closeMs, request.method);

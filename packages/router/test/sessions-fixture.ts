@@ -30,6 +30,7 @@ export const release = (
   percent: admission === "new" ? 100 : 0,
   ending: null,
   lingerMs: 5000,
+  deadlineMs: null,
   wedged: null,
   instances: [instance(`${id}-1`), instance(`${id}-2`)],
   ...more,

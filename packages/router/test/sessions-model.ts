@@ -5,6 +5,7 @@ import { ManualClock, settled } from "@holdover/testkit/manual-clock";
 import { MemoryPinStore } from "@holdover/testkit/memory-pin-store";
 import type { EndHow, Hold } from "../src/hold.ts";
 import { Sessions } from "../src/sessions.ts";
+import { WORKER_BACK_MS } from "../src/table-in-force.ts";
 
 /**
  * Sessions as a whole, over a store that does each thing, and answers it, whenever the schedule lets it: tables, deaths,
@@ -184,6 +185,7 @@ export class World {
         percent: at === 0 ? percent : 100,
         ending: ending === at ? "moved" : null,
         lingerMs,
+        deadlineMs: null,
         wedged: null,
         instances: (this.#alive.get(id) ?? []).map((one, which) => ({
           id: one,
@@ -418,7 +420,8 @@ export class World {
     for (let round = 0; round < 30; round++) {
       while (this.#scheduler.count() > 0) await this.#scheduler.waitOne();
       for (const client of this.clients) if (client.state === "held" || client.state === "told") this.#leave(client);
-      await this.clock.advance(200);
+      // By the last round those that were read back have lingered out as well.
+      await this.clock.advance(round === 10 ? WORKER_BACK_MS : 200);
     }
     assert.deepEqual(
       this.clients.filter(({ state }) => state === "waiting"),

@@ -1,13 +1,20 @@
 import {
   HoldoverError,
+  NO_FORMATS,
   type AgesQuery,
   type DataPlane,
+  type FormatTrialReport,
+  type FormatTrialRequest,
+  type KeptSamples,
   type LiveSession,
+  type OpenedSession,
   type Released,
   type RoutingTable,
+  type SamplesRequest,
   type SessionAges,
   type SessionCount,
   type SessionEvent,
+  type SessionRequest,
   type Traffic,
 } from "@holdover/core";
 
@@ -19,6 +26,13 @@ export class MemoryDataPlane implements DataPlane {
   readonly tables: RoutingTable[] = [];
   readonly #sessions = new Map<string, SessionCount>();
   readonly #ages = new Map<string, SessionAges>();
+  /** What `open` does: nobody takes a session until a test says otherwise. */
+  opens: (request: SessionRequest) => Promise<OpenedSession> = ({ service, key }) =>
+    Promise.reject(new HoldoverError("WORKER_NONE", { service, key: key ?? "without a key", reasons: "no worker" }));
+  /** What `formats` does: no release declares any until a test says otherwise. */
+  tries: (request: FormatTrialRequest) => Promise<FormatTrialReport> = () => Promise.resolve(NO_FORMATS);
+  /** What `samples` does: nothing is stored until a test says otherwise. */
+  keeps: (request: SamplesRequest) => Promise<KeptSamples> = () => Promise.resolve({ samples: [], withheld: 0 });
   readonly #listeners = new Set<() => void>();
   readonly #eventListeners = new Set<EventListener>();
   #number = 0;
@@ -73,6 +87,21 @@ export class MemoryDataPlane implements DataPlane {
     this.#mustBeLinked();
     const sessions = this.#sessions.get(instance)?.open ?? 0;
     return sessions === 0 ? { released: true } : { released: false, sessions };
+  }
+
+  async open(request: SessionRequest): Promise<OpenedSession> {
+    this.#mustBeLinked();
+    return this.opens(request);
+  }
+
+  async formats(request: FormatTrialRequest): Promise<FormatTrialReport> {
+    this.#mustBeLinked();
+    return this.tries(request);
+  }
+
+  async samples(request: SamplesRequest): Promise<KeptSamples> {
+    this.#mustBeLinked();
+    return this.keeps(request);
   }
 
   async sessions(): Promise<LiveSession[]> {

@@ -10,8 +10,25 @@ const PUBLIC_KEY = /^[A-Za-z0-9_-]{43}$/;
  * @throws HoldoverError KEY_UNREADABLE where the file holds something else or cannot be read
  */
 export async function openEd25519Signer(file: string): Promise<Signer> {
-  const key = createKey(await readOrMake(file), file, createPrivateKey);
-  return { publicKey: nameOf(key), sign: (text) => sign(null, Buffer.from(text), key).toString("base64url") };
+  return signerOf(createKey(await readOrMake(file), file, createPrivateKey));
+}
+
+/**
+ * As {@link openEd25519Signer}, and makes none.
+ * @throws HoldoverError KEY_UNREADABLE
+ */
+export async function readEd25519Signer(file: string): Promise<Signer> {
+  try {
+    return signerOf(createKey(await readFile(file, "utf8"), file, createPrivateKey));
+  } catch (cause) {
+    throw unreadable(file, cause);
+  }
+}
+
+/** A new key that is in memory only, and as PEM (PKCS #8) for whoever keeps it. */
+export function newEd25519Key(): { readonly signer: Signer; readonly pem: string } {
+  const { privateKey } = generateKeyPairSync("ed25519");
+  return { signer: signerOf(privateKey), pem: privateKey.export({ type: "pkcs8", format: "pem" }).toString() };
 }
 
 /**
@@ -52,7 +69,7 @@ async function readOrMake(file: string): Promise<string> {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw unreadable(file, cause);
   }
-  const pem = generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+  const { pem } = newEd25519Key();
   const partial = `${file}.${process.pid}.partial`;
   try {
     await writeFile(partial, pem, { mode: 0o600 });
@@ -77,6 +94,10 @@ function createKey(pem: string, file: string, read: (pem: string) => KeyObject):
   }
   if (key.asymmetricKeyType === "ed25519") return key;
   throw new HoldoverError("KEY_UNREADABLE", { file, problem: "it is no Ed25519 key" });
+}
+
+function signerOf(key: KeyObject): Signer {
+  return { publicKey: nameOf(key), sign: (text) => sign(null, Buffer.from(text), key).toString("base64url") };
 }
 
 function nameOf(key: KeyObject): string {

@@ -15,6 +15,7 @@ interface DeployOptions {
   readonly dir?: string;
   readonly ramp?: number;
   readonly promote: boolean;
+  readonly allowStateLoss?: boolean;
   readonly timeout: number;
 }
 
@@ -28,6 +29,7 @@ export function addDeploy(program: Command, cli: Cli): void {
     .option("--dir <dir>", "the directory of the build; else `dir` of the service")
     .addOption(new Option("--ramp <percent>", "give it this share of the new sessions first").argParser(readPercent))
     .option("--no-promote", "only get it ready; promote it later")
+    .option("--allow-state-loss", "go on although a rollback would lose what sessions keep; audited")
     .addOption(
       new Option("--timeout <duration>", "stop watching after this long")
         .argParser(readDuration)
@@ -55,7 +57,7 @@ async function deploy(cli: Cli, named: string | undefined, options: DeployOption
   const known = services.find(({ name }) => name === service);
   const before = known?.releases.find(({ id }) => id === release);
   const build = buildOf(service, options.dir && resolve(cli.terminal.cwd, options.dir), loaded, before);
-  await api.deploy(service, release, build, intentOf(options));
+  await api.deploy(service, release, build, intentOf(options), options.allowStateLoss);
   const hasGate = loaded.config.services[service]?.gate !== undefined;
   const done = await followDeploy(cli, api, { service, release, hasGate, timeoutMs: options.timeout });
   if (done === "interrupted") return 130;

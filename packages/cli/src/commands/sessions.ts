@@ -6,6 +6,7 @@ import { addExamples } from "../help-text.ts";
 import { readCount } from "../option-values.ts";
 import { age, moment } from "../output/moment.ts";
 import { table } from "../output/table.ts";
+import { addOpenSession } from "./open-session.ts";
 
 interface SessionsOptions {
   readonly release?: string;
@@ -30,6 +31,7 @@ export function addSessions(program: Command, cli: Cli): void {
     ["holdover sessions --release v1", "what still lives on v1"],
     ["holdover sessions --ended --limit 20", "how the last ones ended"],
   ]);
+  addOpenSession(command, cli);
 }
 
 async function sessions(cli: Cli, service: string | undefined, options: SessionsOptions): Promise<number> {

@@ -75,7 +75,7 @@ const BAD: Readonly<Record<string, readonly [content: string | Buffer, ...answer
   ],
   "an unknown key that is like no other": [
     service("    health:\n      colour: red\n"),
-    "5:7 unknown key `colour` | Take it out; known here: path, startTimeout, interval, timeout.",
+    "5:7 unknown key `colour` | Take it out; known here: path, worker, startTimeout, interval, timeout.",
   ],
   "unknown keys at several depths, each on its line": [
     `lisen: 127.0.0.1:80\n${service("    session:\n      key:\n        - hedaer: x-room\n      lingre: 5m\n")}`,

@@ -1,7 +1,14 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createApi } from "./api.ts";
-import { createMemorySigning, createMemoryTokenStore, startApi, TOKEN, type RunningApi } from "./api-fixture.ts";
+import {
+  createMemoryMembership,
+  createMemorySigning,
+  createMemoryTokenStore,
+  startApi,
+  TOKEN,
+  type RunningApi,
+} from "./api-fixture.ts";
 
 let running: RunningApi;
 beforeAll(async () => {
@@ -125,6 +132,7 @@ test("an API without a token is not made at all", async () => {
     audit,
     signing: createMemorySigning(audit),
     tokens: createMemoryTokenStore(audit),
+    membership: createMemoryMembership(audit),
     token: "",
     tokenFile: "/state/token",
     version: "1",

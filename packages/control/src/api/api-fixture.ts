@@ -17,6 +17,8 @@ import {
   type Clock,
   type EndedSession,
   type LiveSession,
+  type Membership,
+  type OpenedSession,
   type SignedHead,
   type StoredAuditEntry,
   type TokenStore,
@@ -24,7 +26,8 @@ import {
 import { createAuditSigning, type AuditSigning, type AuditSigningOptions } from "../audit-signing.ts";
 import type { Operations } from "../operations.ts";
 import { createApi, type Api, type ApiOptions } from "./api.ts";
-import type { ReleaseView, StatusView } from "./views.ts";
+import type { MembershipOperations } from "./membership-routes.ts";
+import type { CompatibilityView, ReleaseView, StatusView } from "./views.ts";
 import type { DeployPlanView, ForecastView, RestartPlanView } from "./forecast-views.ts";
 
 /** What the tests of the API have in common: control in memory, and a caller that goes in by either way. */
@@ -112,6 +115,31 @@ export function createMemoryTokenStore(audit: AuditLog): TokenStore {
       if (!tokens.delete(name)) return false;
       await audit.append(because);
       return true;
+    },
+  };
+}
+
+/** Two keys and one member; each change raises the epoch and is told in the audit log. */
+export function createMemoryMembership(audit: AuditLog): MembershipOperations {
+  const joined = { instance: "consultation.v1-1", service: "consultation", release: "v1", publicKey: "worker" };
+  const member = { ...joined, joinedAtMs: 1, serial: 3, untilMs: 2000, revokedAtMs: null };
+  const keys = [
+    { publicKey: "new", sinceMs: 5, untilMs: null },
+    { publicKey: "old", sinceMs: 1, untilMs: 9 },
+  ];
+  let membership: Membership = { epoch: 4, lastSerial: 3, keys, members: [member] };
+  const raise = async (kind: string, actor: string, reason: string): Promise<Membership> => {
+    membership = { ...membership, epoch: membership.epoch + 1 };
+    await audit.append([{ atMs: 0, kind, actor, reason }]);
+    return membership;
+  };
+  return {
+    show: () => membership,
+    rotate: (actor, reason) => raise("key.rotated", actor, reason),
+    async revoke(instance, actor, reason) {
+      if (instance !== member.instance) throw new HoldoverError("MEMBER_UNKNOWN", { instance });
+      membership = { ...membership, members: [{ ...member, revokedAtMs: 7 }] };
+      return raise("worker.revoked", actor, reason);
     },
   };
 }
@@ -207,6 +235,14 @@ export const LIVE: LiveSession = {
   wedgedSinceMs: null,
 };
 
+export const OPENED: OpenedSession = {
+  key: "call-1",
+  release: "v1",
+  instance: "consultation-v1-1",
+  fence: 4,
+  already: false,
+};
+
 export const ENDED: EndedSession = {
   service: "consultation",
   key: "room-6",
@@ -267,6 +303,24 @@ export const RESTART_PLAN: RestartPlanView = {
   mostCut: 0,
 };
 
+const COMPATIBLE: CompatibilityView = {
+  service: "consultation",
+  from: "v1",
+  to: "v1",
+  reads: true,
+  readsBack: false,
+  problems: ["cart of version 2 cannot be read by v1 (1 of 1 samples): no"],
+  samples: 1,
+  untried: [],
+  formats: [
+    {
+      format: "cart",
+      forward: { tried: 1, failed: 0, failures: [] },
+      back: [{ release: "v1", tried: 1, failed: 1, failures: [{ version: 2, samples: 1, reason: "no" }] }],
+    },
+  ],
+};
+
 export interface MemoryOperations extends Operations {
   /** Every call with its arguments. */
   readonly calls: unknown[][];
@@ -290,6 +344,16 @@ export function createMemoryOperations(over: Partial<Operations> = {}): MemoryOp
     release: releaseOf,
     deploy: async (...args) =>
       told("deploy", args, () => releaseView(args[1].release, { state: "starting", admission: "none" })),
+    compatibility: async (...args) =>
+      told("compatibility", args, () => {
+        for (const release of args.slice(1)) releaseOf(args[0], release);
+        return COMPATIBLE;
+      }),
+    samples: async (service) =>
+      told("samples", [service], () => {
+        releaseOf(service, "v1");
+        return { samples: [{ format: "cart", version: 1, value: { items: ["*"] } }], withheld: 3 };
+      }),
     promote: async (...args) => told("promote", args, () => releaseOf(args[0], args[1])),
     ramp: async (...args) => told("ramp", args, () => releaseOf(args[0], args[1])),
     rollback: async (...args) => told("rollback", args, () => releaseOf(args[0], "v1")),
@@ -323,6 +387,7 @@ export function createMemoryOperations(over: Partial<Operations> = {}): MemoryOp
       },
     ],
     sessions: async (...args) => told("sessions", args, () => [LIVE]),
+    open: async (...args) => told("open", args, () => ({ ...OPENED, release: releaseOf(args[0].service, "v1").id })),
     history: async (...args) => told("history", args, () => [ENDED]),
     logs: async (...args) => told("logs", args, () => ["one", "two"]),
     shutdown: async (...args) => told("shutdown", args, () => undefined),
@@ -381,6 +446,7 @@ export async function startApi(
     audit,
     signing: createMemorySigning(audit),
     tokens: createMemoryTokenStore(audit),
+    membership: createMemoryMembership(audit),
     token: TOKEN,
     tokenFile: "/state/token",
     version: "1.2.3",

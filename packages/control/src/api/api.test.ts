@@ -9,6 +9,7 @@ import {
   ENDED,
   FORECAST,
   LIVE,
+  OPENED,
   RESTART_PLAN,
   startApi,
   type RunningApi,
@@ -62,6 +63,18 @@ describe("a call that is in order", () => {
     expect(last()).toEqual(["rollback", "consultation", { to: "v1", sessions: "cut" }, "operator"]);
   });
 
+  test("deploys although a rollback would lose state, where that is asked for; tries two releases", async () => {
+    await post("/v1/services/consultation/releases", { release: "v3", allowStateLoss: true });
+    expect(last()?.[2]).toEqual({ release: "v3", then: { then: "promote" }, allowStateLoss: true });
+    const answer = await post("/v1/services/consultation/compatibility", { from: "v1", to: "v1" });
+    expect(last()).toEqual(["compatibility", "consultation", "v1", "v1"]);
+    expect((await post("/v1/services/consultation/samples")).json()).toEqual({
+      samples: [{ format: "cart", version: 1, value: { items: ["*"] } }],
+      withheld: 3,
+    });
+    expect(answer.json()).toMatchObject({ reads: true, readsBack: false, samples: 1, formats: [{ format: "cart" }] });
+  });
+
   test.each([undefined, "", "{}"])("may leave out a body in which all has a default: %j", async (body) => {
     expect((await post(`${V1}/retire`, body)).status).toBe(200);
     expect(last()).toEqual(["retire", "consultation", "v1", false, "operator"]);
@@ -101,6 +114,25 @@ describe("a call that is in order", () => {
     expect(last()).toEqual(["sessions", { service: "consultation", release: "v1", key: "room-7", limit: 100 }]);
     expect((await running.bySocket("/v1/history?service=consultation&limit=3")).json()).toEqual({ sessions: [ENDED] });
     expect(last()).toEqual(["history", { service: "consultation" }, 3]);
+  });
+
+  test("opens a session: 201 where a worker has taken it, with what was left out filled in", async () => {
+    const answer = await post("/v1/services/consultation/sessions", {});
+    expect([answer.status, answer.json()]).toEqual([
+      201,
+      { key: "call-1", release: "v1", instance: "consultation-v1-1", fence: 4 },
+    ]);
+    const bare = { key: null, agent: "default", tenant: null, label: null, payload: null };
+    expect(last()).toEqual(["open", { ...bare, service: "consultation" }]);
+    const body = {
+      key: "call-1",
+      agent: "echo",
+      tenant: "acme",
+      label: "short",
+      payload: { url: "ws://127.0.0.1:1/" },
+    };
+    await post("/v1/services/consultation/sessions", body);
+    expect(last()).toEqual(["open", { ...body, service: "consultation" }]);
   });
 
   test("pages through the audit log, shows its end, and verifies it", async () => {
@@ -156,7 +188,11 @@ describe("a call that is not in order", () => {
     ["POST", "/v1/services/consultation/releases/v9/ramp", { percent: 1 }, 404, "RELEASE_UNKNOWN"],
     ["POST", "/v1/services/consultation/releases/v9/retire", undefined, 404, "RELEASE_UNKNOWN"],
     ["POST", "/v1/services/unknown/rollback", undefined, 404, "SERVICE_UNKNOWN"],
+    ["POST", "/v1/services/consultation/compatibility", { from: "v1", to: "v9" }, 404, "RELEASE_UNKNOWN"],
+    ["POST", "/v1/services/consultation/compatibility", { from: "v1" }, 400, "REQUEST_INVALID"],
+    ["POST", "/v1/services/unknown/sessions", {}, 404, "SERVICE_UNKNOWN"],
     ["GET", "/v1/services/consultation/releases/v9/forecast", undefined, 404, "RELEASE_UNKNOWN"],
+    ["POST", "/v1/services/unknown/samples", undefined, 404, "SERVICE_UNKNOWN"],
     ["GET", "/v1/services/unknown/deploy-plan", undefined, 404, "SERVICE_UNKNOWN"],
     ["POST", "/v1/services/unknown/prepare", { inMs: 1000 }, 404, "SERVICE_UNKNOWN"],
     ["DELETE", "/v1/services/unknown/restart", undefined, 404, "SERVICE_UNKNOWN"],
@@ -188,6 +224,12 @@ describe("a call that is not in order", () => {
     ["/v1/services/consultation/prepare", { inMs: 1000, lingerMs: -1 }, "body.lingerMs: Too small"],
     ["/v1/services/consultation/restart", {}, "body.waitMs"],
     ["/v1/services/consultation/restart", { waitMs: 0, batch: 0 }, "body.batch: Too small"],
+    ["/v1/services/consultation/sessions", { key: "" }, "body.key: Too small"],
+    ["/v1/services/consultation/sessions", { key: "é".repeat(129) }, "body.key: it is over 256 bytes"],
+    ["/v1/services/consultation/sessions", { agent: "a\u0000" }, "body.agent: it has control characters"],
+    ["/v1/services/consultation/sessions", { tenant: 7 }, "body.tenant: Invalid input: expected string"],
+    ["/v1/services/consultation/sessions", { payload: "x".repeat(65_536) }, "body.payload: it has 65538 bytes of JSON"],
+    ["/v1/services/consultation/sessions", { paylaod: 1 }, 'body: Unrecognized key: "paylaod"'],
     ["/v1/shutdown", { now: "yes" }, "body.now: Invalid input: expected boolean"],
   ])("POST %s %j is refused and the field is named: %s", async (path, body, problem) => {
     const answer = await running.bySocket(path, { method: "POST", body });
@@ -291,6 +333,24 @@ describe("when control cannot do it", () => {
       },
     });
     expect(running.logged).toEqual([]);
+  });
+
+  test("a session that no worker took is answered with 503 and what they said, one that runs already with 200", async () => {
+    const said = { service: "consultation", key: "call-1", reasons: "2 full, 1 draining" };
+    const none = async () => {
+      throw new HoldoverError("WORKER_NONE", said);
+    };
+    running = await startApi({}, createMemoryOperations({ open: none }));
+    const refused = await running.bySocket("/v1/services/consultation/sessions", { method: "POST", body: {} });
+    expect([refused.status, refused.json()]).toMatchObject([503, { error: { code: "WORKER_NONE", details: said } }]);
+    expect(refused.text).toContain("2 full, 1 draining");
+    await running.stop();
+    running = await startApi({}, createMemoryOperations({ open: async () => ({ ...OPENED, already: true }) }));
+    const there = await running.bySocket("/v1/services/consultation/sessions", { method: "POST", body: {} });
+    expect([there.status, there.json()]).toEqual([
+      200,
+      { key: "call-1", release: "v1", instance: "consultation-v1-1", fence: 4 },
+    ]);
   });
 
   test("a defect is answered as INTERNAL without its stack, and logged with its cause", async () => {

@@ -25,6 +25,7 @@ import {
   requestInvalid,
 } from "./failures.ts";
 import { openApiOptions } from "./openapi.ts";
+import { addMembershipRoutes, type MembershipOperations } from "./membership-routes.ts";
 import { addPlanningRoutes } from "./planning-routes.ts";
 import { addProcessRoutes } from "./process-routes.ts";
 import { requireRoles, type App, type RouteContext } from "./route.ts";
@@ -59,6 +60,7 @@ export interface ApiOptions {
   readonly auditSinks?: () => readonly AuditSinkState[];
   /** The tokens that were made by way of the API. */
   readonly tokens: TokenStore;
+  readonly membership: MembershipOperations;
   /** The first token, with the role admin; not empty. */
   readonly token: string;
   /** Where people find the first token. */
@@ -167,6 +169,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addPlanningRoutes(app, context);
   addAuditRoutes(app, context, options.signing, streams);
   addTokenRoutes(app, context, clock);
+  addMembershipRoutes(app, context, options.membership, clock);
   addProcessRoutes(app, context, { ready: options.ready, metrics: options.metrics, clock, log });
   await app.ready();
 

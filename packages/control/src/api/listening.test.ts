@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   createMemoryAuditLog,
   createMemoryOperations,
+  createMemoryMembership,
   createMemorySigning,
   createMemoryTokenStore,
   send,
@@ -34,6 +35,7 @@ async function listen(over: { socketPath?: string; host?: string; port?: number 
     audit,
     signing: createMemorySigning(audit),
     tokens: createMemoryTokenStore(audit),
+    membership: createMemoryMembership(audit),
     token: TOKEN,
     tokenFile: "/state/token",
     version: "1.2.3",

@@ -28,6 +28,7 @@ export function openApiOptions(version: string): FastifyDynamicSwaggerOptions {
         { name: "retention", description: "How long sessions last, and what follows: forecasts, plans, restarts." },
         { name: "audit", description: "What happened, by whom and why." },
         { name: "tokens", description: "Who may call the API by TCP." },
+        { name: "membership", description: "Which workers belong here, and the keys that say so." },
         { name: "process", description: "The control process itself." },
       ],
       components: {

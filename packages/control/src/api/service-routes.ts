@@ -1,8 +1,10 @@
-import { HoldoverError, SERVICE_NAME } from "@holdover/core";
+import { HoldoverError, keptSamples, SERVICE_NAME } from "@holdover/core";
 import { z } from "zod";
 import type { AuditSinkState } from "../audit-sinks.ts";
 import { actorHeader, failures, limit, releaseParams, serviceParams, type App, type RouteContext } from "./route.ts";
 import {
+  compatibilityRequest,
+  compatibilityView,
   deployRequest,
   instanceList,
   logLines,
@@ -102,6 +104,49 @@ export function addServiceRoutes(
       reply.statusCode = 202;
       return release;
     },
+  );
+
+  app.post(
+    "/v1/services/:service/compatibility",
+    {
+      config: { role: "deployer" },
+      schema: {
+        operationId: "tryCompatibility",
+        tags: ["releases"],
+        summary: "Try what sessions keep on two releases",
+        description:
+          "The format gate alone, between two releases that run: each reads, in a process of its own, what live sessions " +
+          "keep and what the other one makes of it. Changes nothing.",
+        params: serviceParams,
+        body: compatibilityRequest,
+        response: {
+          200: compatibilityView,
+          ...failures(...UNKNOWN, "RELEASE_COLD", "FORMAT_TRIAL_FAILED", "LINK_DOWN", "STORE_FAILED"),
+        },
+      },
+    },
+    ({ params, body }) => operations.compatibility(params.service, body.from, body.to),
+  );
+
+  app.post(
+    "/v1/services/:service/samples",
+    {
+      config: { role: "deployer" },
+      schema: {
+        operationId: "takeSamples",
+        tags: ["releases"],
+        summary: "Samples of what sessions keep, redacted",
+        description:
+          "For `holdover compat --samples` in a CI job. Each has gone through the `redact` of its format, in a process of " +
+          "the application; what has none is withheld.",
+        params: serviceParams,
+        response: {
+          200: keptSamples,
+          ...failures("SERVICE_UNKNOWN", "FORMAT_TRIAL_FAILED", "LINK_DOWN", "STORE_FAILED"),
+        },
+      },
+    },
+    ({ params }) => operations.samples(params.service),
   );
 
   app.get(

@@ -1,4 +1,4 @@
-import { ERRORS, releaseId, ROLES, type ErrorCode } from "@holdover/core";
+import { ERRORS, formatTrialReport, releaseId, ROLES, type ErrorCode } from "@holdover/core";
 import { z } from "zod";
 
 /** What the API shows and takes. The same schemas check requests, write the OpenAPI document and type the command line. */
@@ -104,6 +104,9 @@ export const releaseView = z
       .string()
       .nullable()
       .meta({ description: "Why it has fewer healthy instances than it should, where it has." }),
+    formats: formatTrialReport
+      .optional()
+      .meta({ description: "What the format gate found; left out where no release declares a format." }),
     failure: z.object({ code: z.string(), problem: z.string(), log: z.array(z.string()) }).nullable(),
   })
   .meta({ id: "Release" });
@@ -178,6 +181,10 @@ export const endedSessionView = z
     label: z.string().nullable(),
   })
   .meta({ id: "EndedSession" });
+
+export const openedSessionView = z
+  .object({ key: z.string(), release: z.string(), instance: z.string(), fence: z.int() })
+  .meta({ id: "OpenedSession" });
 
 export const auditEntryView = z
   .object({
@@ -278,7 +285,28 @@ export const deployRequest = z.strictObject({
       z.strictObject({ then: z.literal("wait") }),
     ])
     .default({ then: "promote" }),
+  allowStateLoss: z
+    .boolean()
+    .optional()
+    .meta({ description: "Go on although a rollback would lose what sessions keep. Audited as `override.used`." }),
 });
+
+export const compatibilityRequest = z.strictObject({
+  from: releaseId.meta({ description: "The release whose sessions are to be read, and that may be rolled back to." }),
+  to: releaseId.meta({ description: "The release that is to follow it." }),
+});
+
+export const compatibilityView = z
+  .object({
+    service: z.string(),
+    from: z.string(),
+    to: z.string(),
+    reads: z.boolean().meta({ description: "`to` reads all that was tried of what sessions keep." }),
+    readsBack: z.boolean().meta({ description: "`from` reads all of it that `to` writes: a rollback loses nothing." }),
+    problems: z.array(z.string()).meta({ description: "What is wrong, in words." }),
+    ...formatTrialReport.shape,
+  })
+  .meta({ id: "Compatibility" });
 
 export const rampRequest = z.strictObject({ percent: z.number().gt(0).max(100) });
 
@@ -306,10 +334,12 @@ export type ServiceView = z.output<typeof serviceView>;
 export type StatusView = z.output<typeof statusView>;
 export type LiveSessionView = z.output<typeof liveSessionView>;
 export type EndedSessionView = z.output<typeof endedSessionView>;
+export type OpenedSessionView = z.output<typeof openedSessionView>;
 export type AuditEntryView = z.output<typeof auditEntryView>;
 export type AuditVerdict = z.output<typeof auditVerdict>;
 export type TokenView = z.output<typeof tokenView>;
 export type NewTokenView = z.output<typeof newTokenView>;
 export type TokenRequest = z.output<typeof tokenRequest>;
+export type CompatibilityView = z.output<typeof compatibilityView>;
 export type DeployRequest = z.output<typeof deployRequest>;
 export type RollbackRequest = z.output<typeof rollbackRequest>;

@@ -1,5 +1,8 @@
 import type { AgeBins } from "../forecast.ts";
+import type { FormatTrialReport, FormatTrialRequest } from "../format-gate.ts";
 import type { RoutingTable } from "../routing-table.ts";
+import type { KeptSamples, SamplesRequest } from "../saved-samples.ts";
+import type { OpenedSession, SessionRequest } from "../session-request.ts";
 import type { SessionCount, SessionEvent } from "../session.ts";
 
 /** A live session, as a router tells of it. */
@@ -76,6 +79,33 @@ export interface DataPlane {
    * An instance that does hold sessions is left as it is and `released` is false.
    */
   release(instance: string): Promise<Released>;
+
+  /**
+   * Opens a session by word, as a job is: places it on a worker of a release that admits new sessions and resolves once
+   * that worker has taken it. One that runs already is answered as it is, on whatever release it lives. MUST NOT resolve
+   * for a worker that has not taken it, and MUST answer within 5 s.
+   *
+   * @throws HoldoverError WORKER_NONE where no worker took it, NO_INSTANCE, SERVICE_UNKNOWN, SESSION_LIMIT, STORE_FAILED,
+   * HOST_CLOSING, LINK_DOWN; after LINK_DOWN it may have been opened all the same: asking again with its key tells
+   */
+  open(request: SessionRequest): Promise<OpenedSession>;
+
+  /**
+   * Tries the session formats of a release and of those that run, each in a process of its own, on values that are stored:
+   * see {@link tryFormats}. Waits for an instance of the release to have joined where another one declares formats. MUST
+   * answer within 30 s, and MUST NOT change anything.
+   *
+   * @throws HoldoverError FORMAT_TRIAL_FAILED where a process did not answer, LINK_DOWN, STORE_FAILED
+   */
+  formats(request: FormatTrialRequest): Promise<FormatTrialReport>;
+
+  /**
+   * Samples of what sessions keep, for a file outside the store: each MUST have gone through the `redact` of its format.
+   * MUST answer within 30 s.
+   *
+   * @throws HoldoverError FORMAT_TRIAL_FAILED where a process did not answer, LINK_DOWN, STORE_FAILED
+   */
+  samples(request: SamplesRequest): Promise<KeptSamples>;
 
   /** Live sessions, oldest first. */
   sessions(query: SessionQuery): Promise<LiveSession[]>;

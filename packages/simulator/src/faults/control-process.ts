@@ -38,6 +38,7 @@ export class ControlProcess {
       platform,
       linked,
       builds: buildsOf(options, this.life),
+      invitations: { epoch: () => 0, environment: async () => ({}) },
       clock: this.life,
       version: "0.0.0",
       log,

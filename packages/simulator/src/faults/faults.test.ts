@@ -50,7 +50,7 @@ const BROKEN: readonly (readonly [what: string, rule: RuleName, parts: Parts])[]
         ...store,
         place: async (...told) => {
           const pin = await store.place(...told);
-          return { ...pin, instance: pin.instance.replace(/-\d+$/, "-1") };
+          return { ...pin, instance: pin.instance.replace(/-1$/, "-2") };
         },
       }),
     },

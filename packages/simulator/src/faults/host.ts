@@ -1,7 +1,7 @@
-import { isAlive, type LinkCall, type PinStore, type Released, type RoutingTable } from "@holdover/core";
+import { HoldoverError, isAlive, NO_FORMATS, type PinStore, type Released, type RoutingTable } from "@holdover/core";
 import { Sessions } from "@holdover/router";
 import type { HostStore } from "./host-store.ts";
-import type { Link } from "./link.ts";
+import type { Link, SimulatedCall } from "./link.ts";
 import type { HostPlatform, Processes } from "./processes.ts";
 import { Life, type VirtualTime, type WallClock } from "./virtual-time.ts";
 
@@ -106,7 +106,7 @@ export class Host {
     this.life.end();
   }
 
-  async #handle(call: LinkCall): Promise<unknown> {
+  async #handle(call: SimulatedCall): Promise<unknown> {
     const { sessions } = this;
     const { watch, parts } = this.#options;
     switch (call.name) {
@@ -124,6 +124,14 @@ export class Host {
         return sessions.list(call.query);
       case "ages":
         return sessions.ages(call.query);
+      case "open": {
+        const { service, key } = call.request;
+        throw new HoldoverError("WORKER_NONE", { service, key: key ?? "without a key", reasons: "no worker" });
+      }
+      case "formats":
+        return NO_FORMATS;
+      case "samples":
+        return { samples: [], withheld: 0 };
       case "start":
         return this.#platform.start(call.spec);
       case "stop":

@@ -1,9 +1,12 @@
 import {
   HoldoverError,
+  NO_FORMATS,
   type DataPlane,
   type Instance,
   type LinkCall,
+  type RoutingTable,
   type LiveSession,
+  type OpenedSession,
   type Platform,
   type Released,
   type SessionCount,
@@ -29,6 +32,11 @@ const SHARE_HIT = 0.5;
 
 export type LinkFault = "lose-calls" | "lose-answers" | "double" | "slow" | "break";
 
+/** What control asks: as over a real link, but that nobody signs tables here. */
+export type SimulatedCall =
+  | Exclude<LinkCall, { readonly name: "apply" }>
+  | { readonly name: "apply"; readonly table: RoutingTable };
+
 /** What a host tells of itself. */
 interface Counts {
   readonly tableNumber: number;
@@ -43,7 +51,7 @@ export interface HostEnd {
   readonly counts: () => Counts;
   readonly events: (limit: number) => Promise<SessionEvent[]>;
   readonly forget: (upToSeq: number) => Promise<void>;
-  readonly handle: (call: LinkCall) => Promise<unknown>;
+  readonly handle: (call: SimulatedCall) => Promise<unknown>;
 }
 
 /** What control has of a link: the ports, and whether there is a host behind them. */
@@ -126,7 +134,7 @@ export class Link {
       this.#break();
     });
     const now = (): Connection | null => (this.#control === side ? this.#connection : null);
-    const call = (asked: LinkCall): Promise<unknown> => this.#call(side, asked);
+    const call = (asked: SimulatedCall): Promise<unknown> => this.#call(side, asked);
     const subscribe = (listener: () => void): (() => void) => {
       side.listeners.add(listener);
       return () => side.listeners.delete(listener);
@@ -138,6 +146,10 @@ export class Link {
           await call({ name: "apply", table });
         },
         release: async (instance) => (await call({ name: "release", instance })) as Released,
+        open: async (request) => (await call({ name: "open", request })) as OpenedSession,
+        // No service keeps anything here: what the call would meet under way, others do.
+        formats: async () => NO_FORMATS,
+        samples: async () => ({ samples: [], withheld: 0 }),
         sessions: async (query) => (await call({ name: "sessions", query })) as LiveSession[],
         ages: async (query) => (await call({ name: "ages", query })) as Awaited<ReturnType<DataPlane["ages"]>>,
         counts: () => now()?.counts?.sessions ?? null,
@@ -252,7 +264,7 @@ export class Link {
     });
   }
 
-  #call(side: ControlSide, asked: LinkCall): Promise<unknown> {
+  #call(side: ControlSide, asked: SimulatedCall): Promise<unknown> {
     const connection = this.#connection;
     if (!connection || this.#control !== side) return Promise.reject(new HoldoverError("LINK_DOWN"));
     // As the wire has it: nothing that one end changes later is seen by the other.

@@ -143,6 +143,18 @@ function service(name: string, releases: readonly string[]): ServiceRecord {
     digest: null,
     intent: { then: "ramp", percent: 12.5 },
     gatePassed: true,
+    formats: {
+      samples: 2,
+      untried: ["v0"],
+      formats: [
+        {
+          format: "cart",
+          forward: { tried: 2, failed: 1, failures: [{ version: 1, samples: 1, reason: "no" }] },
+          back: [{ release: "v1", tried: 1, failed: 0, failures: [] }],
+        },
+      ],
+    },
+    allowStateLoss: true,
     deployedBy: "operator",
     createdAtMs: 6,
     currentAtMs: 0,

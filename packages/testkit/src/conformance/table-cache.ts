@@ -66,6 +66,7 @@ function table(number: number): RoutingTable {
             percent: 0,
             ending: "moved",
             lingerMs: 500,
+            deadlineMs: null,
             wedged: { afterMs: 60_000, cut: true },
             instances: [
               {
@@ -84,6 +85,7 @@ function table(number: number): RoutingTable {
             percent: 100,
             ending: null,
             lingerMs: 1000,
+            deadlineMs: null,
             wedged: null,
             instances: [
               { id: "chat-v2-1", host: "127.0.0.1", port: 4002, capacity: 20, admission: "new", ending: null },

@@ -9,17 +9,24 @@ import {
   LineReader,
   LINK_PROTOCOL,
   readToControl,
+  readKeptSamples,
+  readTrialReport,
+  TRIAL_MS,
   type Clock,
   type DataPlane,
   type ErrorBody,
   type Instance,
+  type LinkAsk,
   type LinkCall,
   type LiveSession,
+  type OpenedSession,
   type Platform,
   type Released,
+  type RoutingTable,
   type SessionAges,
   type SessionCount,
   type SessionEvent,
+  type SignedText,
   type ToControl,
   type ToHost,
   type Traffic,
@@ -27,6 +34,8 @@ import {
 
 /** A host answers from memory, so one that takes this long, ms, is stuck: what it told before is not known any more. */
 const CALL_TIMEOUT_MS = 10_000;
+/** A format trial asks processes of the application, and ends by itself before this. */
+const TRIAL_CALL_MS = TRIAL_MS + CALL_TIMEOUT_MS;
 /** Events that could not be stored are tried again after this, ms. */
 const EVENTS_AGAIN_MS = 1000;
 
@@ -36,6 +45,10 @@ export interface ControlLinkOptions {
   /** Where the host connects; mode 0600, in a directory of mode 0700. */
   readonly socketPath: string;
   readonly clock: Clock;
+  /** Signs what hosts and workers are to follow. */
+  readonly sign: (table: RoutingTable) => SignedText;
+  /** Answers what a host asks. What it throws goes back as the answer. */
+  readonly answer: (ask: LinkAsk) => Promise<unknown>;
   readonly log: (event: string, detail: Record<string, unknown>) => void;
 }
 
@@ -85,14 +98,14 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
     if (to.socket.writable) to.socket.write(encodeMessage(message));
   };
 
-  const call = (asked: LinkCall): Promise<unknown> => {
+  const call = (asked: LinkCall, withinMs: number = CALL_TIMEOUT_MS): Promise<unknown> => {
     const to = host;
     if (!to?.name) return Promise.reject(new HoldoverError("LINK_DOWN"));
     lastId += 1;
     const id = lastId;
     return new Promise((resolve, reject) => {
-      const cancelTimeout = clock.after(CALL_TIMEOUT_MS, () => {
-        log("link.stuck", { call: asked.name, after: formatDuration(CALL_TIMEOUT_MS) });
+      const cancelTimeout = clock.after(withinMs, () => {
+        log("link.stuck", { call: asked.name, after: formatDuration(withinMs) });
         // All that waits fails with it, and at once: one after another they would hold up control for minutes.
         to.socket.destroy();
       });
@@ -115,6 +128,14 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
     }
     from.events = null;
     send(from, { type: "events-stored", upToSeq });
+  };
+
+  const answer = async (from: Host, id: number, ask: LinkAsk): Promise<void> => {
+    try {
+      send(from, { type: "answer", id, value: await options.answer(ask) });
+    } catch (thrown) {
+      send(from, { type: "answer", id, error: asHoldoverError(thrown).body() });
+    }
   };
 
   const receive = async (from: Host, message: ToControl): Promise<void> => {
@@ -142,6 +163,8 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
       case "events":
         from.events = message.events;
         return takeEvents(from);
+      case "ask":
+        return answer(from, message.id, message.ask);
       case "reply": {
         const waiting = from.calls.get(message.id);
         if (!waiting) return;
@@ -203,9 +226,12 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
 
   const dataPlane: DataPlane = {
     apply: async (table) => {
-      await call({ name: "apply", table });
+      await call({ name: "apply", table: options.sign(table) });
     },
     release: async (instance) => (await call({ name: "release", instance })) as Released,
+    open: async (request) => (await call({ name: "open", request })) as OpenedSession,
+    formats: async (request) => readTrialReport(await call({ name: "formats", request }, TRIAL_CALL_MS)),
+    samples: async (request) => readKeptSamples(await call({ name: "samples", request }, TRIAL_CALL_MS)),
     sessions: async (query) => (await call({ name: "sessions", query })) as LiveSession[],
     ages: async (query) => (await call({ name: "ages", query })) as SessionAges,
     counts: () => host?.bySession ?? null,

@@ -14,6 +14,16 @@ export interface Watched {
   readonly port: number;
   readonly pid: number;
   readonly health: InstanceSpec["health"];
+  /** Its worker, where that one's word is its health. */
+  readonly worker?: WorkerHealth;
+}
+
+/** What the worker of an instance says, for a service that listens on no port. */
+export interface WorkerHealth {
+  /** `away`: it has not joined, or its link is broken; `joined`: it says that it is not ready. */
+  state(): "away" | "joined" | "ready";
+  /** Whether its program answers within so many ms. Never rejects. */
+  answers(withinMs: number): Promise<boolean>;
 }
 
 export type StartVerdict = { readonly healthy: true } | { readonly healthy: false; readonly problem: string };
@@ -32,6 +42,10 @@ export async function watchStart(
   let told: Answer | undefined;
   let stranger: string | undefined;
   try {
+    while (watched.worker && !either.aborted) {
+      if (watched.worker.state() === "ready") return { healthy: true };
+      await pause(START_EVERY_MS, clock, either);
+    }
     while (!either.aborted) {
       const answer = await checkHealth({ port, path: health.path, timeoutMs: health.timeout }, clock, either);
       // The last check is cut off by the end of the time: what the ones before it found says more.
@@ -55,7 +69,8 @@ export async function watchStart(
 }
 
 /** What a person needs to know to mend it. */
-async function explain({ port, pid, health }: Watched, answer: Answer | undefined): Promise<string> {
+async function explain({ port, pid, health, worker }: Watched, answer: Answer | undefined): Promise<string> {
+  if (worker) return worker.state() === "away" ? "its worker has not joined" : "its worker says that it is not ready";
   const asked = `GET ${health.path}`;
   switch (answer?.kind) {
     case "status":
@@ -81,22 +96,33 @@ async function explain({ port, pid, health }: Watched, answer: Answer | undefine
 
 /**
  * Checks a ready instance for signs of life, for as long as there are any. Resolves with the problem once it hangs, or
- * with undefined when the signal ends the watch.
+ * with undefined when the signal ends the watch. From one check to the next it is the interval, or as long as a check
+ * takes where that is longer.
+ *
+ * @param onSilent told after each check without a sign of life, with how many there were in a row
  */
-export async function watchLife(watched: Watched, clock: Clock, signal: AbortSignal): Promise<string | undefined> {
+export async function watchLife(
+  watched: Watched,
+  clock: Clock,
+  signal: AbortSignal,
+  onSilent: (inARow: number) => void,
+): Promise<string | undefined> {
   const { port, health } = watched;
   let silent = 0;
+  let due = pause(health.interval, clock, signal);
   for (;;) {
-    await pause(health.interval, clock, signal);
+    await due;
     if (signal.aborted) return undefined;
+    due = pause(health.interval, clock, signal);
     const answer = await checkLife(watched, clock, signal);
     if (signal.aborted) return undefined;
-    if (isSilent(answer)) silent += 1;
+    if (isSilent(answer)) onSilent((silent += 1));
     // Nothing follows from a check that we failed to make ourselves.
     else if (answer.kind !== "unknown") silent = 0;
     if (silent < SILENT_CHECKS) continue;
-    const found =
-      answer.kind === "refused"
+    const found = watched.worker
+      ? `its worker gave no answer within ${formatDuration(health.timeout)}`
+      : answer.kind === "refused"
         ? `PORT ${port} refuses connections`
         : `it gave no sign of life within ${formatDuration(health.timeout)}`;
     return `${found}, ${SILENT_CHECKS} checks in a row`;
@@ -109,7 +135,8 @@ export async function watchLife(watched: Watched, clock: Clock, signal: AbortSig
  * queue is never empty nor gets any shorter for as long as a check may take.
  */
 async function checkLife(watched: Watched, clock: Clock, signal: AbortSignal): Promise<Answer> {
-  const { port, health } = watched;
+  const { port, health, worker } = watched;
+  if (worker) return { kind: (await worker.answers(health.timeout)) ? "connected" : "timeout" };
   const target = { port, path: health.path, timeoutMs: health.timeout };
   const answer = await checkHealth(target, clock, signal);
   if (answer.kind !== "connected") return answer;

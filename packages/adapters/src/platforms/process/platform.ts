@@ -18,14 +18,19 @@ import { exitWords, spawnGroup } from "./child.ts";
 import { beyondKept, removeLogs } from "./ended-instances.ts";
 import { childEnvironment } from "./environment.ts";
 import { pause } from "./health-check.ts";
-import { watchLife, watchStart } from "./health-watch.ts";
+import { watchLife, watchStart, type Watched, type WorkerHealth } from "./health-watch.ts";
 import { keepLogsBounded } from "./log-rotation.ts";
 import { createPorts, INSTANCE_HOST } from "./ports.ts";
 import { groupRuns, signalGroup, startTimeOf, stillRuns } from "./process-table.ts";
 import { createRecords, type InstanceRecord } from "./records.ts";
 
-/** How often a process that is no child of ours is looked at. */
-const ADOPTED_EVERY_MS = 200;
+/** How often a process that is no child of ours is looked at. Where connections to it fail, `look` comes before that. */
+const ADOPTED_EVERY_MS = 50;
+/**
+ * When an instance that refused or reset a connection is looked at again, ms after the look before. The kernel closes the
+ * sockets of a process a moment before it can be seen to have ended, and a shell sees the end of what it runs before its own.
+ */
+const LOOK_AGAIN_MS = [1, 2, 4, 8, 16, 32];
 /** How often a draining group whose leader has gone is looked at. */
 const GROUP_EVERY_MS = 100;
 /** A process that SIGKILL has not ended by then is stuck in the kernel: it runs no code of its own any more. */
@@ -36,6 +41,8 @@ export interface ProcessPlatformOptions {
   readonly stateDir: string;
   readonly clock: Clock;
   readonly log?: (event: string, detail: Readonly<Record<string, unknown>>) => void;
+  /** The worker of an instance, for those whose health is its word. */
+  readonly worker?: (instance: string) => WorkerHealth;
   /** What instances inherit; the host's own environment unless given. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
@@ -44,6 +51,12 @@ export interface ProcessPlatformOptions {
 export interface ProcessPlatform extends Platform {
   /** Finds what an earlier host process left running. Once, before anything else: until then nothing is known. */
   adopt(): Promise<void>;
+  /**
+   * Looks at once whether the process of an instance still runs, since a connection to it was refused or reset. That alone
+   * proves nothing: only a process that has ended makes it lost. Resolves when its end has been told to those who
+   * subscribed, and else after some 60 ms. Never rejects; does nothing for an instance that is not known.
+   */
+  look(id: string): Promise<void>;
   /** Stops watching. The instances live on. */
   close(): Promise<void>;
   /** Stops every instance and resolves when all have ended. Nothing is started any more. */
@@ -66,6 +79,8 @@ interface Supervised {
   child: ChildProcess | null;
   /** Ends whatever health check runs. */
   readonly watch: AbortController;
+  /** Aborted when its end has been told. */
+  readonly ended: AbortController;
   stopByMs: number | null;
   termSent: boolean;
   /** Why we killed it; undefined while we have not, or where a stop was asked for. */
@@ -174,7 +189,7 @@ export function createProcessPlatform(options: ProcessPlatformOptions): ProcessP
   }
 
   async function superviseStart(one: Supervised, forMs: number): Promise<void> {
-    const verdict = await watchStart(watchedOf(one), forMs, clock, one.watch.signal);
+    const verdict = await watchStart(watched(one), forMs, clock, one.watch.signal);
     if (verdict === undefined || one.watch.signal.aborted) return;
     if (!verdict.healthy) return hang(one, verdict.problem);
     const ready = toInstanceState(one.instance, { name: "ready", sinceMs: clock.now() });
@@ -188,8 +203,16 @@ export function createProcessPlatform(options: ProcessPlatformOptions): ProcessP
   }
 
   async function superviseLife(one: Supervised): Promise<void> {
-    const problem = await watchLife(watchedOf(one), clock, one.watch.signal);
+    const problem = await watchLife(watched(one), clock, one.watch.signal, (inARow) => {
+      log("instance-silent", { instance: one.instance.id, checks: inARow });
+    });
     if (problem !== undefined && !one.watch.signal.aborted) hang(one, problem);
+  }
+
+  function watched({ instance, health }: Supervised): Watched {
+    if (instance.pid === null) throw new Error(`instance ${instance.id} has no process to watch`);
+    const own = { port: instance.port, pid: instance.pid, health };
+    return health.worker && options.worker ? { ...own, worker: options.worker(instance.id) } : own;
   }
 
   function hang(one: Supervised, problem: string): void {
@@ -256,6 +279,7 @@ export function createProcessPlatform(options: ProcessPlatformOptions): ProcessP
     } else {
       void become(one, { name: "lost", sinceMs: atMs, exit: { ...end, error: "INSTANCE_EXITED", problem: words } });
     }
+    one.ended.abort();
     log("instance-ended", { instance: id, state: one.instance.state.name, problem: words });
     forgetOldest();
   }
@@ -303,12 +327,27 @@ export function createProcessPlatform(options: ProcessPlatformOptions): ProcessP
     if (isAlive(one.instance) && !closing.signal.aborted) drain(one, Math.max(0, byMs - clock.now()));
   }
 
-  function pollAdopted(): void {
-    for (const one of all.values()) {
-      const { pid } = one.instance;
-      if (!isAlive(one.instance) || one.child || one.exit || pid === null || one.startTime === null) continue;
-      if (!stillRuns(pid, one.startTime)) leaderGone(one, { code: null, signal: null });
+  /** Sees for itself whether an adopted one has ended. The end of a child is told by its parent, with how it came about. */
+  function lookAtAdopted(one: Supervised): void {
+    const { pid } = one.instance;
+    if (!isAlive(one.instance) || one.child || one.exit || pid === null || one.startTime === null) return;
+    if (!stillRuns(pid, one.startTime)) leaderGone(one, { code: null, signal: null });
+  }
+
+  async function look(id: string): Promise<void> {
+    const one = all.get(id);
+    if (!one) return;
+    const over = AbortSignal.any([one.ended.signal, closing.signal]);
+    lookAtAdopted(one);
+    for (const afterMs of LOOK_AGAIN_MS) {
+      if (!isAlive(one.instance) || over.aborted) return;
+      await pause(afterMs, clock, over);
+      lookAtAdopted(one);
     }
+  }
+
+  function pollAdopted(): void {
+    for (const one of all.values()) lookAtAdopted(one);
     cancelPoll = clock.after(ADOPTED_EVERY_MS, pollAdopted);
   }
 
@@ -372,6 +411,7 @@ export function createProcessPlatform(options: ProcessPlatformOptions): ProcessP
       return started;
     },
     stop,
+    look,
     async stopAll(graceMs) {
       if (phase === "open") phase = "stopping";
       await Promise.allSettled(starts.values());
@@ -412,6 +452,7 @@ function supervised(instance: Instance, health: InstanceSpec["health"], startTok
     startTime: null,
     child: null,
     watch: new AbortController(),
+    ended: new AbortController(),
     stopByMs: null,
     termSent: false,
     killed: false,
@@ -422,11 +463,6 @@ function supervised(instance: Instance, health: InstanceSpec["health"], startTok
 function recordOf(one: Supervised): InstanceRecord {
   const { instance, health, startToken, startTime, stopByMs, termSent } = one;
   return { format: 1, instance, health, startToken, startTime, stopByMs, termSent };
-}
-
-function watchedOf({ instance, health }: Supervised): { port: number; pid: number; health: InstanceSpec["health"] } {
-  if (instance.pid === null) throw new Error(`instance ${instance.id} has no process to watch`);
-  return { port: instance.port, pid: instance.pid, health };
 }
 
 function misuse(problem: string): HoldoverError {

@@ -29,8 +29,16 @@ export function checkpointStore(database: Database, quota: CheckpointQuota): Che
   const find = sql.prepare(
     "SELECT id, fence, written_fence AS writtenFence FROM checkpoints WHERE service = ? AND key = ?",
   );
-  const insert = sql.prepare("INSERT INTO checkpoints (service, key, fence, written_fence) VALUES (?, ?, ?, ?)");
-  const setFences = sql.prepare("UPDATE checkpoints SET fence = ?, written_fence = ? WHERE id = ?");
+  // One without a pin was moved a moment ago, and keeps something for the first time.
+  const insert = sql.prepare(
+    `INSERT INTO checkpoints (service, key, fence, written_fence, moved_at_ms) SELECT ?1, ?2, ?3, ?3,
+       iif(EXISTS (SELECT 1 FROM pins WHERE service = ?1 AND key = ?2), NULL, unixepoch('subsec') * 1000)`,
+  );
+  // What its last owner still writes does not take away that it was moved.
+  const setFences = sql.prepare(
+    `UPDATE checkpoints SET fence = ?1, written_fence = ?2, moved_at_ms = iif(fence = ?1, moved_at_ms, NULL)
+     WHERE id = ?3`,
+  );
   const removeSession = sql.prepare("DELETE FROM checkpoints WHERE id = ?");
   const sizesOf = sql.prepare(
     "SELECT name, format, version, length(bytes) FROM checkpoint_entries WHERE checkpoint = ?",
@@ -86,7 +94,7 @@ export function checkpointStore(database: Database, quota: CheckpointQuota): Che
     if (session?.fence === fence) return;
     database.write(() => {
       if (session) setFences.run(fence, session.writtenFence, session.id);
-      else insert.run(service, key, fence, fence);
+      else insert.run(service, key, fence);
     });
   }
 

@@ -3,6 +3,7 @@ import {
   type AuditCursors,
   type AuditLog,
   type ForecastStore,
+  type MemberStore,
   type ReleaseStore,
   type SessionHistory,
   type SignedHeads,
@@ -13,6 +14,7 @@ import { auditChain, signedHeads } from "./audit-log.ts";
 import { openDatabase, type Database, type OpenOptions } from "./database.ts";
 import { forecastStore } from "./forecast-store.ts";
 import type { Format } from "./format.ts";
+import { MEMBER_TABLES, memberStore } from "./member-store.ts";
 import { releaseStore } from "./release-store.ts";
 import { sessionHistory } from "./session-history.ts";
 import { tokenStore } from "./token-store.ts";
@@ -26,6 +28,7 @@ export interface ControlStore {
   readonly history: SessionHistory;
   readonly forecasts: ForecastStore;
   readonly tokens: TokenStore;
+  readonly members: MemberStore;
   readonly close: () => void;
 }
 
@@ -99,6 +102,7 @@ const FORMAT: Format = {
     -- How far each sink has taken the audit log.
     CREATE TABLE audit_cursors (sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     `,
+    MEMBER_TABLES,
   ],
 };
 
@@ -131,6 +135,7 @@ export function controlStoreOn(database: Database, maxEnded: number): ControlSto
     history: sessionHistory(database, store, maxEnded),
     forecasts: forecastStore(database),
     tokens: tokenStore(database, store),
+    members: memberStore(database, store),
     close: database.close,
   };
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { CHECKPOINT_QUOTA, type CheckpointStore, type PinStore, type TableCache } from "@holdover/core";
+import { checkpointEnds } from "./checkpoint-ends.ts";
 import { checkpointStore } from "./checkpoint-store.ts";
 import { onlyValue, openDatabase, type Database, type OpenOptions } from "./database.ts";
 import { eventOutbox } from "./event-outbox.ts";
@@ -13,6 +14,8 @@ export interface HostStore {
   readonly pins: PinStore;
   readonly table: TableCache;
   readonly checkpoints: CheckpointStore;
+  /** See {@link CheckpointEnds.forgetMoved}. */
+  readonly forgetMoved: (beforeMs: number) => number;
   /** Random, made with the file: names this host to control, which counts its events by it. */
   readonly identity: string;
   /**
@@ -92,6 +95,11 @@ const FORMAT: Format = {
     -- For samples: some entries of every format and version.
     CREATE INDEX checkpoint_entries_by_format ON checkpoint_entries (service, format, version);
     `,
+    `
+    -- When the session was moved; its next owner takes this away.
+    ALTER TABLE checkpoints ADD COLUMN moved_at_ms REAL;
+    CREATE INDEX checkpoints_moved ON checkpoints (moved_at_ms) WHERE moved_at_ms IS NOT NULL;
+    `,
   ],
 };
 
@@ -120,8 +128,10 @@ export function openHostStore(file: string): HostStore {
 export function hostStoreOn(database: Database, maxEvents: number): HostStore {
   const identity = identityOf(database);
   const outbox = eventOutbox(database, maxEvents);
+  const ends = checkpointEnds(database);
   return {
-    pins: pinStore(database, outbox),
+    pins: pinStore(database, outbox, ends),
+    forgetMoved: (beforeMs) => ends.forgetMoved(beforeMs),
     table: tableCache(database),
     checkpoints: checkpointStore(database, CHECKPOINT_QUOTA),
     identity,

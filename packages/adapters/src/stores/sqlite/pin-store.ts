@@ -1,4 +1,5 @@
 import type { EndedSession, Pin, PinCandidate, PinStore } from "@holdover/core";
+import type { CheckpointEnds } from "./checkpoint-ends.ts";
 import { onlyValue, type Database } from "./database.ts";
 import type { EventOutbox } from "./event-outbox.ts";
 
@@ -22,8 +23,11 @@ type PinRow = [
   label: string | null,
 ];
 
-/** Nothing of the pins is held in memory: the router's registry is what answers from memory. */
-export function pinStore(database: Database, outbox: EventOutbox): PinStore {
+/**
+ * Nothing of the pins is held in memory: the router's registry is what answers from memory. A session's checkpoint goes in
+ * one step with its pin.
+ */
+export function pinStore(database: Database, outbox: EventOutbox, checkpoints: CheckpointEnds): PinStore {
   const { sql } = database;
   const find = sql.prepare(
     "SELECT release, instance, fence, opened_at_ms AS openedAtMs, label FROM pins WHERE service = ? AND key = ?",
@@ -77,6 +81,7 @@ export function pinStore(database: Database, outbox: EventOutbox): PinStore {
     if (sessions.length === 0) return [];
     const done = database.write(() => {
       const ended = sessions.filter(({ service, key, fence }) => Number(remove.run(service, key, fence).changes) > 0);
+      for (const session of ended) checkpoints.end(session, atMs);
       return { ended, lastSeq: outbox.add(ended.map((session) => ({ atMs, kind: "ended", session }))) };
     });
     outbox.stored(done.lastSeq);

@@ -1,0 +1,4 @@
+import { serve } from "@holdover-examples/consultation-chat";
+import { model } from "./formats.ts";
+
+await serve(model);
