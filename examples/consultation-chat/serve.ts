@@ -139,10 +139,10 @@ class Room {
   }
 
   #refused(what: string, thrown: unknown): void {
+    const code = thrown instanceof Error && "code" in thrown ? thrown.code : null;
     const problem = thrown instanceof Error ? thrown.message : String(thrown);
-    console.log(
-      JSON.stringify({ event: "not.kept", what, room: this.session.key, fence: this.session.fence, problem }),
-    );
+    const { key: room, fence } = this.session;
+    console.log(JSON.stringify({ event: "not.kept", what, room, fence, code, problem }));
   }
 }
 

@@ -91,8 +91,6 @@ export function enterRoom(url: string, room: string, name: string, faults: Fault
         kept.add(String(message["id"]));
         unkept.delete(String(message["id"]));
         if (unkept.size === 0) settle?.();
-      } else if (message.type === "refused" && typeof message["id"] === "string" && unkept.has(message["id"])) {
-        send({ type: "say", id: message["id"], text: `line ${message["id"]}` });
       }
     });
     opened.on("error", () => {});

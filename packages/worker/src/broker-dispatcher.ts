@@ -1,6 +1,7 @@
 import { asHoldoverError, HoldoverError, type Dispatcher } from "@holdover/core";
 import type { Holdover } from "./holdover.ts";
-import { joinHoldover, type JoinOptions } from "./join.ts";
+import { joinHoldover } from "./join.ts";
+import type { JoinOptions } from "./join-options.ts";
 import type { JoinedSession } from "./joined-session.ts";
 
 /** Jobs from Holdover's own broker, with the state of their sessions. */

@@ -23,7 +23,8 @@ export interface Holdover {
 
   /**
    * The session that a request, or the upgrade of a WebSocket, belongs to. The same one for every request of it, for as
-   * long as one of them is connected and a minute after that; then its state is let go of here, unless somebody has attached to it.
+   * long as one of them is connected and a minute after that; then its state is let go of here, unless somebody has
+   * attached to it.
    * @param key outside of Holdover the session's key, which nobody else knows there; null: it has none
    * @returns null where the request belongs to no session
    */

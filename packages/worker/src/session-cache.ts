@@ -42,6 +42,10 @@ export class SessionCache {
     return known.session;
   }
 
+  has(key: string, fence: number): boolean {
+    return this.#known.get(key)?.session.fence === fence;
+  }
+
   /** Keeps a session in mind while a socket of it is open. */
   use(session: OwnSession, socket: Socket): void {
     const known = this.#known.get(session.key);

@@ -16,6 +16,7 @@ const server = createServer(async (request, response) => {
     const key = searchParams.get("open");
     const session = key ? await holdover.open({ key }) : holdover.sessionOf(request);
     if (pathname === "/hold") await session.attach();
+    if (pathname === "/end") await session.end();
     const count = ((await session.state.read(counter)) ?? 0) + 1;
     await session.state.write(counter, count);
     const ending = session.signal.aborted ? session.signal.reason : null;
@@ -89,6 +90,27 @@ describe("a service whose instances have joined", () => {
     const again = await ask("/?s=opened");
     expect(again.instance).not.toBe(victim);
     expect([again.count, again.fence > opened.fence]).toEqual([opened.count + 1, true]);
+  });
+
+  test("SIGTERM to one: its session goes on there, new ones go elsewhere, and it ends by itself after the last", async () => {
+    const before = await ask("/?s=a");
+    const pid = (await cluster.instancePids()).get(before.instance) ?? 0;
+    await cluster.kill({ instance: before.instance }, "SIGTERM");
+    const placed = async (): Promise<string[]> => {
+      const keys = Array.from({ length: 6 }, () => `n${(lastKey += 1)}`);
+      return Promise.all(keys.map(async (key) => (await ask(`/?s=${key}`)).instance));
+    };
+    let lastKey = 0;
+    await cluster.until("nothing new is placed on it", async () => !(await placed()).includes(before.instance));
+    expect(await placed()).not.toContain(before.instance);
+    expect(await ask("/?s=a")).toEqual({ ...before, count: 2 });
+    expect([...(await cluster.instancePids()).values()]).toContain(pid);
+    // What was placed there before it drained ends, too.
+    await ask("/end?s=a");
+    const all = Array.from({ length: lastKey }, (_, n) => `n${n + 1}`);
+    for (const key of all) if ((await ask(`/?s=${key}`)).instance === before.instance) await ask(`/end?s=${key}`);
+    await cluster.until("it has ended", async () => ![...(await cluster.instancePids()).values()].includes(pid));
+    expect((await ask("/?s=a")).count).toBe(1);
   });
 
   test("kill -9 of host, and a start: the workers come back, and sessions and state are there", async () => {
