@@ -99,8 +99,6 @@ export class OwnedState implements SessionState {
   #opened: Promise<unknown> | undefined;
   /** What was read last, until something is written. */
   #read: Promise<Checkpoint | undefined> | undefined;
-  /** How many writes were called. */
-  #calls = 0;
   /** Settles after all writes that were called. */
   #writes: Promise<unknown> = Promise.resolve();
   /** Every entry that is stored, or may be: none is forgotten, so that no copy for an older release goes stale. */
@@ -148,7 +146,6 @@ export class OwnedState implements SessionState {
     at?: StateName,
   ): Promise<void> {
     const values = "encode" in first ? [[first, value, at ?? {}] as const] : first;
-    this.#calls += 1;
     const written = this.#write(values);
     // Without the results: each would hold those of all before it.
     this.#writes = Promise.allSettled([this.#writes, written]).then(() => {});
@@ -162,13 +159,12 @@ export class OwnedState implements SessionState {
 
   /**
    * Makes copies for older releases that came after the last write: the session may have nothing to write before one of
-   * them has to read it. What the application writes meanwhile brings its own copies along, and comes first.
+   * them has to read it. What the application writes meanwhile brings its own copies along, which then are known here.
    *
    * @throws HoldoverError CHECKPOINT_STALE, and what the link throws
    */
   async copyForOlder(formats: readonly SessionFormat<unknown>[]): Promise<void> {
     await this.#writes;
-    const calls = this.#calls;
     const checkpoint = await this.#load();
     this.lost.throwIfAborted();
     const entries = new Map<string, CheckpointEntry>();
@@ -180,7 +176,7 @@ export class OwnedState implements SessionState {
       }
     }
     this.#dropCopiesBeyondQuota(entries);
-    if (entries.size === 0 || this.#calls !== calls) return;
+    if (entries.size === 0) return;
     const copied = this.#store(entries);
     this.#writes = Promise.allSettled([this.#writes, copied]).then(() => {});
     await copied;
