@@ -1,6 +1,9 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { REPOSITORY, startCluster } from "@holdover/testkit/cluster";
+import { text } from "node:stream/consumers";
+import { REPOSITORY, startCluster, type Cluster } from "@holdover/testkit/cluster";
 import { afterEach, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { parse } from "yaml";
@@ -39,19 +42,25 @@ async function count(url: string): Promise<Counted> {
   }
 }
 
-test("the WebSocket service of its guide goes on counting when its instance is killed", async () => {
-  const { ts, yaml } = await blocksOf("websocket-service.md");
+/** The service of a guide, as it stands there. @param file what the guide calls its code */
+async function startGuide(guide: string, file: string): Promise<Cluster> {
+  const { ts, yaml } = await blocksOf(guide);
   // Where a snapshot of it finds the packages.
   const dir = await mkdtemp(join(REPOSITORY, ".holdover-guide-"));
   endings.push(() => rm(dir, { recursive: true }));
-  await writeFile(join(dir, "server.ts"), ts ?? "");
-  const { services } = parse(yaml ?? "") as { services: { tally: object } };
-  const cluster = await startCluster({ services: { tally: { ...services.tally, dir, release: "v1" } } });
+  await writeFile(join(dir, file), ts ?? "");
+  const { services } = parse(yaml ?? "") as { services: Record<string, object> };
+  const [[name, service] = ["", {}]] = Object.entries(services);
+  const cluster = await startCluster({ services: { [name]: { ...service, dir, release: "v1" } } });
   endings.push(() => cluster.stop());
-  await cluster.until("v1 is current", ({ services: [tally] }) =>
-    tally?.releases.some(({ state }) => state === "current") ? true : undefined,
+  await cluster.until("v1 is current", ({ services: [first] }) =>
+    first?.releases.some(({ state }) => state === "current") ? true : undefined,
   );
+  return cluster;
+}
 
+test("the WebSocket service of its guide goes on counting when its instance is killed", async () => {
+  const cluster = await startGuide("websocket-service.md", "server.ts");
   const first = await count(cluster.url);
   const second = await count(cluster.url);
   expect([first.count, second.count]).toEqual([1, 2]);
@@ -61,3 +70,39 @@ test("the WebSocket service of its guide goes on counting when its instance is k
   expect(third.count).toBe(3);
   expect(third.fence).toBeGreaterThan(second.fence);
 });
+
+test("the pool of its guide goes on with a job where the worker was that was killed", async () => {
+  const reports: string[] = [];
+  const reported = Promise.withResolvers<void>();
+  const report = createServer((request, response) => {
+    void text(request).then((body) => {
+      reports.push(body);
+      response.end();
+      reported.resolve();
+    });
+  });
+  await new Promise<void>((resolve) => report.listen(0, "127.0.0.1", resolve));
+  endings.push(() => new Promise((resolve) => report.close(resolve)));
+  const { port } = report.address() as AddressInfo;
+  const cluster = await startGuide("agent-pool.md", "agent.ts");
+  const job = {
+    key: "job-1",
+    agent: "count",
+    payload: { steps: 20, report: `http://127.0.0.1:${port}/` },
+  };
+  const first = await cluster.api<Opened>("POST", "/v1/services/counting/sessions", job);
+  await cluster.kill({ instance: first.instance }, "SIGKILL");
+  await cluster.until("nobody is on it", ({ services: [counting] }) =>
+    counting?.releases.some(({ instances }) => instances.every(({ id }) => id !== first.instance)) ? true : undefined,
+  );
+  const second = await cluster.api<Opened>("POST", "/v1/services/counting/sessions", job);
+  expect(second.instance).not.toBe(first.instance);
+  expect(second.fence).toBeGreaterThan(first.fence);
+  await reported.promise;
+  expect(reports).toEqual([second.instance]);
+});
+
+interface Opened {
+  readonly instance: string;
+  readonly fence: number;
+}
