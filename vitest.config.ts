@@ -8,6 +8,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     pool: "forks",
-    setupFiles: ["packages/testkit/src/leaks.ts"],
+    expect: { poll: { timeout: 15_000 } },
+    setupFiles: ["packages/testkit/src/leaks.ts", "packages/testkit/src/patience.ts"],
   },
 });

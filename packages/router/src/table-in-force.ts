@@ -49,6 +49,7 @@ export class TableInForce {
 
   /** Its worker says that nothing is to be placed on it any more, or that it may be again. */
   drain(instance: string, isDraining: boolean): void {
+    if (this.#draining.has(instance) === isDraining) return;
     if (isDraining) this.#draining.add(instance);
     else this.#draining.delete(instance);
     this.#index();

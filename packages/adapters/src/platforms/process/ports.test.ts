@@ -10,6 +10,15 @@ test("a port that the kernel offers again is not promised twice, until it is giv
   expect(await ports.reserve()).toBe(4001);
 });
 
+test("ports are below those that the kernel gives to outgoing connections", async () => {
+  const ports = createPorts();
+  for (let count = 0; count < 20; count += 1) {
+    const port = await ports.reserve();
+    expect(port).toBeGreaterThanOrEqual(20_000);
+    expect(port).toBeLessThan(32_768);
+  }
+});
+
 test("a port that is known from elsewhere is not promised", async () => {
   const offers = [4001, 4002];
   const ports = createPorts(async () => offers.shift() ?? 0);

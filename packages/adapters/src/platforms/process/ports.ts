@@ -1,11 +1,21 @@
+import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 import { HoldoverError, problemOf } from "@holdover/core";
 
 /** All instances listen here: only the router is to reach them. */
 export const INSTANCE_HOST = "127.0.0.1";
 
-/** The kernel may offer a port again that an instance was promised and does not listen on yet. */
+/** A port may be offered again that an instance was promised and does not listen on yet. */
 const ATTEMPTS = 32;
+
+/**
+ * Below those that the kernel gives to outgoing connections (Linux: from 32768): one of these is not taken between the
+ * promise and the moment when the instance listens, however many connections the router opens meanwhile.
+ */
+const FIRST_PORT = 20_000;
+const LAST_PORT = 32_767;
+/** So many are tried before the kernel is asked. */
+const TRIES = 16;
 
 export interface Ports {
   /**
@@ -18,7 +28,7 @@ export interface Ports {
   release(port: number): void;
 }
 
-export function createPorts(freePort: () => Promise<number> = kernelsChoice): Ports {
+export function createPorts(freePort: () => Promise<number> = quietPort): Ports {
   const promised = new Set<number>();
   return {
     async reserve() {
@@ -39,14 +49,27 @@ export function createPorts(freePort: () => Promise<number> = kernelsChoice): Po
   };
 }
 
-function kernelsChoice(): Promise<number> {
+async function quietPort(): Promise<number> {
+  for (let attempt = 0; attempt < TRIES; attempt += 1) {
+    const port = randomInt(FIRST_PORT, LAST_PORT + 1);
+    try {
+      return await listenOnce(port);
+    } catch {
+      // Taken by somebody: another one is tried.
+    }
+  }
+  return listenOnce(0);
+}
+
+/** @param port 0: the kernel's choice */
+function listenOnce(port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", (error) => reject(listenFailed(problemOf(error), error)));
-    server.listen(0, INSTANCE_HOST, () => {
+    server.listen(port, INSTANCE_HOST, () => {
       const address = server.address();
-      const port = typeof address === "object" && address ? address.port : 0;
-      server.close(() => resolve(port));
+      const found = typeof address === "object" && address ? address.port : 0;
+      server.close(() => resolve(found));
     });
   });
 }
