@@ -110,6 +110,7 @@ class MapHolder implements SessionHolder {
       instance: name,
       ...at,
       fence: 1,
+      label: held.label,
       lasts: () => {
         held.lasts = true;
       },

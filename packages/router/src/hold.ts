@@ -23,6 +23,8 @@ export interface Hold {
   readonly host: string;
   readonly port: number;
   readonly fence: number;
+  /** The session's; null where it has none. */
+  readonly label: string | null;
   /** From now on the connection lasts, as a WebSocket or a stream of events does: it may become too old. */
   lasts(): void;
   /** Gives the part back; the second call does nothing. */

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { request, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { openFixture, type Fixture } from "./front-fixture.ts";
+import { openFixture, service, type Fixture } from "./front-fixture.ts";
 
 const WAITS = { connectMs: 1000, closeMs: 200, finishMs: 200 };
 let at: Fixture;
@@ -61,8 +61,17 @@ describe("bodies", () => {
       seen.push(asked.rawHeaders.filter((_, index, all) => /holdover/i.test(all[index - (index % 2)] ?? "")));
       response.end("ok");
     });
-    await at.ask({ path: "/?s=a", headers: { "Holdover-Fence": "9", holdover_session: "b", "Holdover-Other": "x" } });
-    expect(seen).toEqual([["Holdover-Other", "x", "Holdover-Session", "a", "Holdover-Fence", "1"]]);
+    await at.ask({
+      path: "/?s=a",
+      headers: { "Holdover-Fence": "9", holdover_session: "b", "Holdover-Label": "c", "Holdover-Other": "x" },
+    });
+    at.holder.services = [service("rooms", { label: { from: [{ query: "kind" }], values: ["ärztlich"] } })];
+    await at.ask({ path: "/?s=a&kind=%C3%A4rztlich" });
+    const told = ["Holdover-Session", "a", "Holdover-Fence", "1"];
+    expect(seen).toEqual([
+      ["Holdover-Other", "x", ...told],
+      [...told, "Holdover-Label", "%C3%A4rztlich"],
+    ]);
   });
 
   test("HEAD, 204 and 304 have no body, the length of what would have been one is kept, and the connection goes on", async () => {

@@ -1,11 +1,19 @@
 import type { Hold } from "./hold.ts";
 
-/** What an instance is told of the session that a request belongs to: its key, percent-encoded, and the fence it has there. */
+/**
+ * What an instance is told of the session that a request belongs to: its key, percent-encoded, the fence it has there, and
+ * its label, percent-encoded, where it has one.
+ */
 const SESSION = "Holdover-Session";
 const FENCE = "Holdover-Fence";
+const LABEL = "Holdover-Label";
 
-export function sessionFields({ key, fence }: Hold): string[] {
-  return [SESSION, encodeURIComponent(key.toWellFormed()), FENCE, String(fence)];
+const NAMES = new Set([SESSION, FENCE, LABEL].map((name) => name.toLowerCase()));
+
+export function sessionFields({ key, fence, label }: Hold): string[] {
+  const fields = [SESSION, encodeURIComponent(key.toWellFormed()), FENCE, String(fence)];
+  if (label !== null) fields.push(LABEL, encodeURIComponent(label.toWellFormed()));
+  return fields;
 }
 
 /**
@@ -13,6 +21,5 @@ export function sessionFields({ key, fence }: Hold): string[] {
  * @param name in lower case; CGI and its kin make one variable of `-` and `_`
  */
 export function isSessionField(name: string): boolean {
-  const plain = name.replaceAll("_", "-");
-  return plain === "holdover-session" || plain === "holdover-fence";
+  return NAMES.has(name.replaceAll("_", "-"));
 }

@@ -346,6 +346,7 @@ export class Sessions implements SessionHolder {
       host: address.host,
       port: address.port,
       fence,
+      label: session.label,
       lasts: () => {
         if (part.lastsSinceMs !== null) return;
         part.lastsSinceMs = clock.now();

@@ -156,7 +156,7 @@ async function join(place: Place, options: JoinOptions, warn: (text: string) => 
     sessionOf(request) {
       const known = sessionOf(request, { HOLDOVER_INSTANCE: instance });
       if (!known) return null;
-      const session = sessionAt(known.key, known.fence, null);
+      const session = sessionAt(known.key, known.fence, known.label);
       if (request.socket) cache.use(session, request.socket);
       return session;
     },

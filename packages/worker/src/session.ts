@@ -6,6 +6,8 @@ export interface Session {
    * locks, caches) and refuse what comes with an older one: its writer has lost the session since.
    */
   readonly fence: number;
+  /** One of the values that the service lists in `session.label`; null where it has none. */
+  readonly label: string | null;
 }
 
 /** What is needed of a request: node's, or that of any framework on it. */
@@ -21,8 +23,9 @@ export function sessionOf({ headers }: RequestHeaders, env: NodeJS.ProcessEnv = 
   const key = headers["holdover-session"];
   const fence = Number(headers["holdover-fence"]);
   if (!env["HOLDOVER_INSTANCE"] || typeof key !== "string" || !Number.isSafeInteger(fence) || fence < 1) return null;
+  const label = headers["holdover-label"];
   try {
-    return { key: decodeURIComponent(key), fence };
+    return { key: decodeURIComponent(key), fence, label: typeof label === "string" ? decodeURIComponent(label) : null };
   } catch {
     return null;
   }

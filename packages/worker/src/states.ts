@@ -1,5 +1,4 @@
-import { HoldoverError, type SessionFormat } from "@holdover/core";
-import type { Session } from "./session.ts";
+import { HoldoverError, type FencedSession, type SessionFormat } from "@holdover/core";
 import { EphemeralCounts, type EphemeralStats } from "./state-ephemeral.ts";
 import type { StateLink } from "./state-link.ts";
 import { OwnedState, type SessionState, type StateContext } from "./state.ts";
@@ -36,13 +35,13 @@ export class States {
   }
 
   /** See {@link OwnedState.copyForOlder}. */
-  async copyForOlder(session: Session, formats: readonly SessionFormat<unknown>[]): Promise<void> {
+  async copyForOlder(session: FencedSession, formats: readonly SessionFormat<unknown>[]): Promise<void> {
     const state = this.of(session);
     if (state instanceof OwnedState) await state.copyForOlder(formats);
   }
 
   /** The state of a session. Under a higher fence than before it is another one, and the one before is lost. */
-  of({ key, fence }: Session): SessionState {
+  of({ key, fence }: FencedSession): SessionState {
     const known = this.#owned.get(key);
     if (known?.fence === fence) return known.state;
     const state = new OwnedState({ service: this.#service, key, fence }, this.#context);
@@ -56,7 +55,7 @@ export class States {
   }
 
   /** The session has left this instance: its state is lost and forgotten here. What is stored of it is not touched. */
-  leave({ key, fence }: Session, problem = "it does not live here any more"): void {
+  leave({ key, fence }: FencedSession, problem = "it does not live here any more"): void {
     const known = this.#owned.get(key);
     if (known?.fence !== fence) return;
     this.#owned.delete(key);
