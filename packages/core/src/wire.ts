@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { HoldoverError } from "./errors.ts";
+import { errorBody, readMessage } from "./link-message.ts";
 import { formatTrialRequest } from "./format-gate.ts";
 import { samplesRequest } from "./saved-samples.ts";
 import { REJECTION_REASONS } from "./member-rejection.ts";
@@ -78,13 +78,6 @@ const instanceSpec = z.object({
     interval: z.number(),
     timeout: z.number(),
   }),
-});
-
-const errorBody = z.object({
-  code: z.string(),
-  what: z.string(),
-  next: z.string(),
-  details: z.record(z.string(), z.union([z.string(), z.number()])),
 });
 
 const call = z.discriminatedUnion("name", [
@@ -201,22 +194,10 @@ export function encodeMessage(message: ToHost | ToControl): string {
 
 /** @throws HoldoverError LINK_MESSAGE_INVALID */
 export function readToHost(line: string): ToHost {
-  return read(toHost, line);
+  return readMessage(toHost, line);
 }
 
 /** @throws HoldoverError LINK_MESSAGE_INVALID */
 export function readToControl(line: string): ToControl {
-  return read(toControl, line);
-}
-
-function read<T>(schema: z.ZodType<T>, line: string): T {
-  let json: unknown;
-  try {
-    json = JSON.parse(line);
-  } catch (cause) {
-    throw new HoldoverError("LINK_MESSAGE_INVALID", { problem: "it is not JSON" }, { cause });
-  }
-  const result = schema.safeParse(json);
-  if (result.success) return result.data;
-  throw new HoldoverError("LINK_MESSAGE_INVALID", { problem: z.prettifyError(result.error).slice(0, 500) });
+  return readMessage(toControl, line);
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { CHECKPOINT_QUOTA, type CheckpointEntry } from "./checkpoint.ts";
-import { HoldoverError } from "./errors.ts";
+import { errorBody, readMessage } from "./link-message.ts";
 import { signedText } from "./signed-text.ts";
 
 /** The worker link speaks JSON, one message a line. Host and worker are of different releases, so it changes by additions. */
@@ -31,13 +31,6 @@ const wireEntry = z.object({
     .string()
     .max(Math.ceil(CHECKPOINT_QUOTA.entryBytes / 3) * 4)
     .regex(BASE64),
-});
-
-const errorBody = z.object({
-  code: z.string(),
-  what: z.string(),
-  next: z.string(),
-  details: z.record(z.string(), z.union([z.string(), z.number()])),
 });
 
 const reply = z.object({ type: z.literal("reply"), id, value: z.unknown().optional(), error: errorBody.optional() });
@@ -167,12 +160,12 @@ export function encodeWorkerMessage(message: FromWorker | FromHost): string {
 
 /** @throws HoldoverError LINK_MESSAGE_INVALID */
 export function readFromWorker(line: string): FromWorker {
-  return read(fromWorker, line);
+  return readMessage(fromWorker, line);
 }
 
 /** @throws HoldoverError LINK_MESSAGE_INVALID */
 export function readFromHost(line: string): FromHost {
-  return read(fromHost, line);
+  return readMessage(fromHost, line);
 }
 
 /** The number of the call that a line is which cannot be read otherwise; null: it is none. */
@@ -194,16 +187,4 @@ export function toWireEntry(entry: CheckpointEntry, base64: (bytes: Uint8Array) 
 
 export function fromWireEntry(entry: WireEntry, bytesOf: (base64: string) => Uint8Array): CheckpointEntry {
   return { name: entry.name, format: entry.format, version: entry.version, bytes: bytesOf(entry.base64) };
-}
-
-function read<T>(schema: z.ZodType<T>, line: string): T {
-  let json: unknown;
-  try {
-    json = JSON.parse(line);
-  } catch (cause) {
-    throw new HoldoverError("LINK_MESSAGE_INVALID", { problem: "it is not JSON" }, { cause });
-  }
-  const result = schema.safeParse(json);
-  if (result.success) return result.data;
-  throw new HoldoverError("LINK_MESSAGE_INVALID", { problem: z.prettifyError(result.error).slice(0, 500) });
 }
