@@ -131,19 +131,20 @@ describe("a session of a worker", () => {
     await leave?.();
   });
 
-  test("that was moved says so, and what is written then is there for its next owner", async () => {
+  test("that is asked to move goes on until it is ended, and is a new one after that", async () => {
     const holdover = await joinListed();
     const second = await joinAs("rooms.v2-1", {}, "v2");
     const session = await holdover.open({ key: "a" });
     world.apply({ ...routed("v1", "existing", [at(ID)]), ending: "moved" }, routed("v2", "new", [at("rooms.v2-1")]));
     expect(await abortedWith(session.signal)).toBe("moved");
     await session.state.write(turn, 41);
+    await expect(second.open({ key: "a" })).rejects.toMatchObject({ code: "NO_INSTANCE" });
+    expect(await session.state.read(turn)).toBe(41);
     await session.end();
     const next = await second.open({ key: "a" });
     expect(next.fence).toBeGreaterThan(session.fence);
-    expect(await next.state.read(turn)).toBe(41);
+    expect(await next.state.read(turn)).toBeUndefined();
     await expect(session.state.write(turn, 1)).rejects.toMatchObject({ code: "CHECKPOINT_STALE" });
-    expect(await next.state.read(turn)).toBe(41);
   });
 
   test("that was cut says so, and is not claimed again", async () => {

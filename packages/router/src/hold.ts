@@ -8,8 +8,13 @@ export type EndHow = "moved" | "cut" | "lost" | "aged";
 
 /** What a connection (or request) must be able to do for the session it belongs to. */
 export interface HeldConnection {
-  /** Called at most once; MUST lead to the hold being released. */
+  /** Called at most once, but for one that {@link finishes}; MUST lead to the hold being released. */
   end(how: EndHow): void;
+  /**
+   * It finishes by itself, as a job does: while it is there its session is asked to move, by one `end("moved")`, and not
+   * ended. It is told a second time where that takes too long and the session is cut.
+   */
+  readonly finishes?: boolean;
   /** How many bytes have passed it, both ways. Pings of its protocol are bytes, too; TCP keep-alive is not. */
   bytes(): number;
 }

@@ -9,6 +9,8 @@ export interface Part {
   promise: Promised;
   /** Since when it is one that lasts, epoch ms; null: an ordinary request, or it is not known yet. */
   lastsSinceMs: number | null;
+  /** It finishes by itself, and has been asked to. */
+  asked: boolean;
   /** `told`: to end, and on its way out. */
   state: "held" | "told" | "left";
 }
@@ -43,7 +45,7 @@ export class Parts {
   }
 
   join(session: Session, instance: string, connection: HeldConnection, promise: Promised): Part {
-    const part: Part = { session, instance, connection, promise, lastsSinceMs: null, state: "held" };
+    const part: Part = { session, instance, connection, promise, lastsSinceMs: null, asked: false, state: "held" };
     addTo(this.#of, session, part);
     addTo(this.#on, instance, part);
     this.#tally(session.service).held += 1;
@@ -71,6 +73,19 @@ export class Parts {
     this.#tally(part.session.service).told += 1;
     part.connection.end(how);
     return true;
+  }
+
+  /** Whether a session has parts that finish by themselves; each is asked to, once. */
+  finishing(session: Session): boolean {
+    let found = false;
+    for (const part of this.of(session)) {
+      if (!part.connection.finishes || part.state !== "held") continue;
+      found = true;
+      if (part.asked) continue;
+      part.asked = true;
+      part.connection.end("moved");
+    }
+    return found;
   }
 
   of(session: Session): Iterable<Part> {

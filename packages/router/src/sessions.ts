@@ -442,7 +442,11 @@ export class Sessions implements SessionHolder {
       for (const instance of release.instances) {
         const how = this.#closing === "cut" ? "cut" : (release.ending ?? instance.ending);
         if (how === null) continue;
-        for (const session of this.#registry.on(instance.id)) yield this.#endOnPurpose(session, how);
+        for (const session of this.#registry.on(instance.id)) {
+          // A job cannot come back elsewhere: it is over when it has finished, or is cut at the end of the grace.
+          if (how === "moved" && this.#parts.finishing(session)) continue;
+          yield this.#endOnPurpose(session, how);
+        }
       }
     }
     for (const session of this.#wedged.toCut(service, this.#parts)) yield this.#endOnPurpose(session, "cut");

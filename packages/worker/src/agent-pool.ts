@@ -220,6 +220,8 @@ export class AgentPool<Session = JobSession> {
 
   /** Never rejects. */
   async #work(job: RunningJob): Promise<void> {
+    // Whoever confirmed it hears that first: an agent may compute for long before it lets anybody else have a turn.
+    await new Promise<void>((resolve) => void setImmediate(resolve));
     const { agents, sessionOf } = this.#options;
     const { agent, tenant, payload } = job.slot.offer;
     try {

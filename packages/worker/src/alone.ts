@@ -37,7 +37,10 @@ export function standAlone(options: JoinOptions, warn: (text: string) => void): 
       return close();
     });
   };
-  const stopSignals = options.signals === false ? () => {} : onSignals(beginDrain, () => process.exit(1));
+  const stopSignals =
+    options.signals === false
+      ? () => {}
+      : onSignals({ isDraining: () => draining, drain: beginDrain, force: () => process.exit(1) });
   return {
     member: null,
     get admission() {

@@ -120,7 +120,8 @@ async function join(place: Place, options: JoinOptions, warn: (text: string) => 
     process.exit(1);
   };
 
-  const stopSignals = options.signals === false ? () => {} : onSignals(drain.begin, force);
+  const stopSignals =
+    options.signals === false ? () => {} : onSignals({ isDraining: () => drain.isDraining, drain: drain.begin, force });
   const close = async (): Promise<void> => {
     drain.stop();
     stopSignals();

@@ -52,6 +52,7 @@ export class OwnSession implements JoinedSession {
   readonly #over = new AbortController();
   /** Who has attached to it. */
   #attached = 0;
+  #attaching: Promise<void> = Promise.resolve();
   /** It was begun here, by word. */
   #opened = false;
 
@@ -88,10 +89,12 @@ export class OwnSession implements JoinedSession {
 
   async attach(): Promise<() => Promise<void>> {
     this.#attached += 1;
+    // The first one says it, and whoever comes meanwhile waits for the same answer.
+    if (this.#attached === 1 && !this.#opened) this.#attaching = this.#say("attach");
     try {
-      if (this.#attached === 1 && !this.#opened) await this.#say("attach");
+      await this.#attaching;
     } catch (thrown) {
-      this.#attached -= 1;
+      this.#attached = Math.max(0, this.#attached - 1);
       throw thrown;
     }
     let isLeft = false;

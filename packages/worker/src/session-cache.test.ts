@@ -84,7 +84,8 @@ describe("what a process remembers of its sessions", () => {
     cache.ending("opened", 2, "cut");
     expect(cache.held().map(({ key }) => key)).toEqual(["opened", "attached", "moved"]);
     vi.advanceTimersByTime(5 * MINUTE);
-    expect(cache.held().map(({ key }) => key)).toEqual(["opened", "attached"]);
+    expect(cache.held().map(({ key }) => key)).toEqual(["opened", "attached", "moved"]);
+    await get("moved").end();
     await leave();
     await get("opened").end();
     vi.advanceTimersByTime(MINUTE);

@@ -85,8 +85,7 @@ export class SessionCache {
     if (this.#known.get(known.session.key) !== known || known.sockets.size > 0) return;
     if (known.forget) clearTimeout(known.forget);
     known.forget = setTimeout(() => {
-      // One that is being ended is the host's no more, whether or not the application has let go of it.
-      if (known.session.held && !known.session.signal.aborted) this.#forgetLater(known);
+      if (known.session.held) this.#forgetLater(known);
       else this.#drop(known);
     }, REMEMBERED_MS);
     known.forget.unref();

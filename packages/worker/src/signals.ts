@@ -1,11 +1,16 @@
 import { asHoldoverError } from "@holdover/core";
 
-/** The first SIGTERM drains, the next one forces. Returns what takes them off again. */
-export function onSignals(drain: () => Promise<void>, force: (signal: string) => unknown): () => void {
-  let asked = false;
+/** What a signal can do to a worker. */
+export interface Signalled {
+  readonly isDraining: () => boolean;
+  readonly drain: () => Promise<void>;
+  readonly force: (signal: string) => unknown;
+}
+
+/** SIGTERM drains, and forces the end of one that drains already. Returns what takes it off again. */
+export function onSignals({ isDraining, drain, force }: Signalled): () => void {
   const heard = (signal: string): void => {
-    if (asked) return void force(signal);
-    asked = true;
+    if (isDraining()) return void force(signal);
     drain().catch((thrown: unknown) => process.stderr.write(`holdover: ${asHoldoverError(thrown).message}\n`));
   };
   process.on("SIGTERM", heard);

@@ -157,6 +157,8 @@ describe("admission", () => {
     const { dispatcher } = running;
     for (const key of ["a", "b"]) {
       await dispatcher.ask({ key, tenant: "bad" });
+      // It begins in a turn of its own.
+      await new Promise((resolve) => setImmediate(resolve));
       await running.held(key).fail();
     }
     expect(dispatcher.offer({ key: "c", tenant: "bad" }).answer).toEqual({ accepted: false, reason: "tenant-failing" });

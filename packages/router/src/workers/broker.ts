@@ -11,6 +11,8 @@ import type { Sessions } from "../sessions.ts";
 
 /** How long a worker may take to answer an offer, ms: it answers from memory. */
 const OFFER_MS = 1500;
+/** How long a worker may take to begin, ms: what it computes first holds up its answer. */
+const CONFIRM_MS = 3000;
 /** Workers that are asked at the most; with what they take, it stays within what a caller waits. */
 const ASKED = 3;
 /** Sessions that may be on their way to a worker at once. */
@@ -27,6 +29,8 @@ export interface JobWorker {
   call(call: HostCall, timeoutMs: number): Promise<unknown>;
   /** Stores the session as living here, and holds it. */
   open(key: string, label: string | null): Promise<{ fence: number; openedAtMs: number }>;
+  /** Its link is there. */
+  isOpen(): boolean;
   /** Ends a session that it may have begun. */
   giveUp(key: string, fence: number): void;
 }
@@ -127,12 +131,15 @@ export class Broker {
       throw error;
     }
     try {
-      await taker.call({ name: "confirm", job, ...opened }, OFFER_MS);
+      await taker.call({ name: "confirm", job, ...opened }, CONFIRM_MS);
       return opened.fence;
     } catch (thrown) {
-      // Should it have begun after all, it is told when it comes back that the session is its own no more.
+      const error = asHoldoverError(thrown);
+      this.#options.log("offer.unconfirmed", { key, problem: error.message });
+      // No answer yet: it may have begun, and goes on. Nobody else begins it, and whoever asked has to ask again.
+      if (error.code === "LINK_DOWN" && taker.isOpen()) throw error;
+      // It has no such job; or it has gone, and hears that the session is its own no more should it come back.
       taker.giveUp(key, opened.fence);
-      this.#options.log("offer.unconfirmed", { key, problem: asHoldoverError(thrown).message });
       return "gone";
     }
   }

@@ -250,32 +250,44 @@ describe("an instance that is lost", () => {
 describe("a session that is moved", () => {
   const moveAll = (): void => world.apply(release("v1", "existing", { ending: "moved" }), release("v2", "new"));
 
-  test("is told to its worker, and is let go 30 s later where the worker does not leave it", async () => {
+  test("goes on at its worker, which is told, until that leaves it", async () => {
+    const worker = await world.join("v1-1");
+    const fence = await open(worker, "a");
+    moveAll();
+    await world.clock.advance(60_000);
+    expect(endings(worker)).toEqual([`a ${fence} moved`]);
+    expect(world.sessions.release("v1-1")).toEqual({ released: false, sessions: 1 });
+    expect(await read(worker, "a", fence)).toBeNull();
+    await worker.call(write("a", fence, "still its own"));
+    await worker.call({ name: "end", key: "a", fence, how: "hangup" });
+    expect(world.sessions.release("v1-1").released).toBe(true);
+    expect(await world.ends()).toEqual(["a hangup"]);
+  });
+
+  test("is cut at the end of the grace where its worker does not leave it", async () => {
     const worker = await world.join("v1-1");
     const fence = await open(worker, "a");
     moveAll();
     await world.clock.advance(100);
-    await worker.next("call");
-    expect(endings(worker)).toEqual([`a ${fence} moved`]);
+    world.apply(release("v1", "existing", { ending: "cut" }), release("v2", "new"));
+    await world.clock.advance(100);
+    expect(await world.ends()).toEqual(["a cut"]);
     expect(world.sessions.release("v1-1")).toEqual({ released: false, sessions: 0 });
-    await world.clock.advance(29_800);
-    expect(world.sessions.release("v1-1").released).toBe(false);
-    await world.clock.advance(200);
+    await world.clock.advance(5000);
+    expect(endings(worker)).toEqual([`a ${fence} moved`, `a ${fence} cut`]);
     expect(world.sessions.release("v1-1").released).toBe(true);
-    expect(await world.ends()).toEqual(["a moved"]);
   });
 
   test("has its last write stored, until its next owner claims it", async () => {
-    const worker = await world.join("v1-1");
-    const fence = await open(worker, "a");
+    const first = await connect(world.sessions, "a");
+    const { fence } = first.hold;
+    const worker = await world.join(first.hold.instance);
     moveAll();
     await world.clock.advance(100);
-    await worker.next("call");
+    first.hold.done();
     // Written for the first time, now that it has to go.
     expect(await read(worker, "a", fence)).toBeNull();
     await worker.call(write("a", fence, "as it left"));
-    await worker.call({ name: "end", key: "a", fence, how: "hangup" });
-    await world.clock.advance(100);
     expect(await world.ends()).toEqual(["a moved"]);
     const client = await connect(world.sessions, "a");
     expect(client.hold.release).toBe("v2");
@@ -291,8 +303,9 @@ describe("a session that is moved", () => {
   });
 
   test("keeps nothing for its last instance once a minute is over", async () => {
-    const worker = await world.join("v1-1");
-    const fence = await open(worker, "a");
+    const client = await connect(world.sessions, "a");
+    const { fence } = client.hold;
+    const worker = await world.join(client.hold.instance);
     await read(worker, "a", fence);
     moveAll();
     await world.clock.advance(100 + 59_000);
@@ -325,7 +338,7 @@ describe("a session that is moved", () => {
     expect((await next.join({ sessions: [{ key: "a", fence, endsWith: true }] })).lost).toEqual([{ key: "a", fence }]);
   });
 
-  test("is another one when it is opened again where it was: it has a new fence, and a new life", async () => {
+  test("is the same when it is opened again where it still is", async () => {
     world.apply(release("v1", "new", { instances: [instance("v1-1", null, { ending: "moved" }), instance("v1-2")] }));
     const worker = await world.join("v1-1");
     const fence = await open(worker, "a").catch(() => 0);
@@ -334,8 +347,7 @@ describe("a session that is moved", () => {
     await worker.next("call");
     world.apply(release("v1", "new"));
     const again = await open(worker, "a");
-    expect(again).toBeGreaterThan(fence);
-    // What is left of the first one's time takes nothing from the second.
+    expect(again).toBe(fence);
     await world.clock.advance(60_000);
     expect(world.stateOf("a")).toBe("open");
     expect(endings(worker)).toEqual([`a ${fence} moved`]);

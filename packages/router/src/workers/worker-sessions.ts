@@ -3,8 +3,7 @@ import type { EndHow, Hold, HeldConnection } from "../hold.ts";
 import type { Sessions } from "../sessions.ts";
 import type { Member } from "./worker-link.ts";
 
-/** A worker that was asked to let a session go leaves it within so long, ms: an instance must not be held for ever. */
-const MOVED_MS = 30_000;
+/** A worker leaves a session that was cut within so long, ms: an instance must not be held for ever. */
 const CUT_MS = 5000;
 
 type Ending = "moved" | "cut" | "lost";
@@ -178,8 +177,10 @@ export class WorkerSessions {
         held.ending = told;
         this.#tell(key, of, told);
         if (told === "lost") return this.leave(key, of);
-        held.cancelLeave = this.#clock.after(told === "cut" ? CUT_MS : MOVED_MS, () => this.leave(key, of));
+        // Asked to move it finishes, and is cut at the end of the grace of its release where it does not.
+        if (told === "cut") held.cancelLeave = this.#clock.after(CUT_MS, () => this.leave(key, of));
       },
+      finishes: true,
       // What a worker does with a session passes it by, so it never counts as wedged.
       bytes: () => this.#clock.now(),
     };
