@@ -197,8 +197,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
     const closed = closing.promise.then(() =>
       each(
         [
-          () => router.close(),
+          () => router.endConnections(),
           () => platform.stopAll(stopGraceMs),
+          () => router.close(),
           () => drained(link),
           () => control.stop(),
           () => link.close(),

@@ -387,8 +387,8 @@ export const ERRORS = {
   LINK_MESSAGE_INVALID: {
     status: 500,
     exit: 1,
-    what: "The control link brought a message that cannot be read: {problem}",
-    next: "Host and control must be of the same version. The link is closed and opened again.",
+    what: "A link brought a message that cannot be read: {problem}",
+    next: "Both of its ends must be of versions that know one another: host and control of the same, a worker's SDK not newer than its host.",
   },
   SESSION_NOT_HELD: {
     status: 409,
@@ -466,7 +466,7 @@ export const ERRORS = {
     status: 503,
     exit: 1,
     what: "No worker of service {service} took the session {key}: {reasons}.",
-    next: "Nothing was opened. Try again in a second; if it stays so, start more instances or raise the limits of its pool.",
+    next: "Nothing was opened. Where workers are full, try again in a second, start more instances or raise the limits of the pool; an agent that no pool has, and a service that has no pool, take nothing.",
   },
   INSTANCE_UNREACHABLE: {
     status: 502,

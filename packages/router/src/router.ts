@@ -55,9 +55,11 @@ export interface Router {
   /** Admits no new session; with `cut`, ends the live ones too, paced by the disconnect cap. */
   startClosing(how: "finish" | "cut"): void;
   /**
-   * Ends every connection. After `startClosing` the instances stop too, so what lingers is ended first; without it,
+   * Ends every connection of clients; workers stay linked, so that they hear that nothing is left for them. After `startClosing` the instances stop too, so what lingers is ended first; without it,
    * sessions keep their pins for the next router. Returns how many lingering sessions that ended.
    */
+  endConnections(): Promise<number>;
+  /** The same, if that was not done before, and the links of the workers too. */
   close(): Promise<number>;
 }
 
@@ -85,6 +87,15 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     secret: options.secret,
     log,
   });
+  let ending: Promise<number> | undefined;
+  const endConnections = (): Promise<number> => {
+    ending ??= (async () => {
+      const ended = sessions.isClosing() ? await sessions.endLingering() : 0;
+      await front.close();
+      return ended;
+    })();
+    return ending;
+  };
   return {
     workers,
     listen: (host, port) => front.listen(host, port),
@@ -104,9 +115,9 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     closing: () => sessions.isClosing(),
     openCount: () => sessions.openCount(),
     startClosing: (how) => sessions.startClosing(how),
+    endConnections,
     close: async () => {
-      const ended = sessions.isClosing() ? await sessions.endLingering() : 0;
-      await front.close();
+      const ended = await endConnections();
       await workers.close();
       sessions.close();
       return ended;

@@ -30,6 +30,8 @@ export function brokerDispatcher(options: Omit<JoinOptions, "jobs" | "signals" |
     sessionOf: (session) => joined().jobSession(session),
     open: async (desk) => {
       holdover = await joinHoldover({ ...options, jobs: desk, signals: false });
+      if (!holdover.member)
+        options.warn?.("nobody can send it a job: the pool waits for a dispatcher of another kind.");
       for (const subscribe of admissions) subscribe();
     },
     draining: (isDraining) => (isDraining ? joined().beginDrain() : joined().cancelDrain()),

@@ -1,6 +1,13 @@
 import { resolve } from "node:path";
 import { writeFile } from "node:fs/promises";
-import { findingsOf, findingText, HoldoverError, type DirectionReport, type FormatTrialReport } from "@holdover/core";
+import {
+  findingsOf,
+  findingText,
+  HoldoverError,
+  problemOf,
+  type DirectionReport,
+  type FormatTrialReport,
+} from "@holdover/core";
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
 import { readSamples, tryModules } from "../format-modules.ts";
@@ -38,6 +45,8 @@ export function addCompat(program: Command, cli: Cli): void {
       cli.action(async (from: string | undefined, to: string | undefined, options: CompatOptions) => {
         if (options.save !== undefined) return save(cli, options.save, options);
         if (from === undefined || to === undefined) throw twoNeeded();
+        if (options.samples === undefined && [from, to].some((one) => /[/\\]|\.[cm]?[jt]s$/.test(one)))
+          throw samplesNeeded();
         const view =
           options.samples === undefined
             ? await ofReleases(cli, from, to, options)
@@ -54,6 +63,13 @@ export function addCompat(program: Command, cli: Cli): void {
   ]);
 }
 
+function samplesNeeded(): HoldoverError {
+  return new HoldoverError("USAGE_INVALID", {
+    problem: "Two builds are named, and nothing to try them on.",
+    remedy: "Add --samples FILE: `holdover compat --save FILE` takes it from live sessions.",
+  });
+}
+
 function twoNeeded(): HoldoverError {
   return new HoldoverError("USAGE_INVALID", {
     problem: "Which two releases are meant?",
@@ -65,7 +81,12 @@ function twoNeeded(): HoldoverError {
 async function save(cli: Cli, file: string, { service }: CompatOptions): Promise<number> {
   const { api, located } = await cli.connect();
   const { samples, withheld } = await api.samples(serviceOf(service, located));
-  await writeFile(resolve(cli.terminal.cwd, file), `${JSON.stringify({ samples }, undefined, 2)}\n`, { mode: 0o600 });
+  try {
+    await writeFile(resolve(cli.terminal.cwd, file), `${JSON.stringify({ samples }, undefined, 2)}\n`, { mode: 0o600 });
+  } catch (thrown) {
+    const problem = `${file} cannot be written: ${problemOf(thrown)}.`;
+    throw new HoldoverError("USAGE_INVALID", { problem, remedy: "Name a file in a directory that is there." });
+  }
   if (cli.json) cli.printJson({ file, samples: samples.length, withheld });
   else {
     const kept = `${samples.length} ${samples.length === 1 ? "sample" : "samples"} in ${file}`;

@@ -69,6 +69,16 @@ test("the WebSocket service of its guide goes on counting when its instance is k
   const third = await count(cluster.url);
   expect(third.count).toBe(3);
   expect(third.fence).toBeGreaterThan(second.fence);
+
+  // At the end it hears that nothing is left for it, and ends by itself.
+  await cluster.until("both instances are ready", ({ services: [tally] }) => {
+    const [v1] = tally?.releases ?? [];
+    return v1?.instances.filter(({ state }) => state === "ready").length === 2 ? true : undefined;
+  });
+  await cluster.succeed("down", "--now");
+  const log = await readFile(join(cluster.stateDir, "logs", "host.log"), "utf8");
+  const ends = log.split("\n").filter((line) => line.includes('"instance-ended"'));
+  expect(ends.filter((line) => line.includes('"problem":"exit code 0"'))).toHaveLength(2);
 });
 
 test("the pool of its guide goes on with a job where the worker was that was killed", async () => {

@@ -1,4 +1,4 @@
-import { asHoldoverError } from "@holdover/core";
+import { asHoldoverError, HoldoverError } from "@holdover/core";
 import type { Worker } from "./worker.ts";
 
 /** Sessions whose copies are made at once. */
@@ -58,7 +58,8 @@ export class CopyWalk {
     const next = async (): Promise<void> => {
       for (let session = sessions.pop(); session; session = sessions.pop()) {
         try {
-          await worker.link?.call({ name: "copy-state", ...session }, COPY_MS);
+          if (!worker.link) throw new HoldoverError("LINK_DOWN");
+          await worker.link.call({ name: "copy-state", ...session }, COPY_MS);
         } catch (thrown) {
           failed += 1;
           problem = asHoldoverError(thrown).message;
@@ -66,6 +67,10 @@ export class CopyWalk {
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, next));
-    if (failed > 0) this.#options.log("state.copies.failed", { instance: worker.member.instance, failed, problem });
+    if (failed === 0) return;
+    const { instance } = worker.member;
+    this.#options.log("state.copies.failed", { instance, failed, problem });
+    // With its next hello they are tried again.
+    this.#walked.delete(instance);
   }
 }

@@ -81,10 +81,14 @@ function sidesOf(service: string, { linked, clock }: FormatTrialOptions): (relea
       ask: async (question) => {
         const leftMs = untilMs - clock.now();
         if (leftMs <= 0) throw failed(service, release, `it was not done within ${TRIAL_MS / 1000} s`);
-        const answer = await worker.link?.call(
-          { name: "try-formats", trial: question },
-          Math.min(leftMs, TRIAL_ANSWER_MS),
-        );
+        const forMs = Math.min(leftMs, TRIAL_ANSWER_MS);
+        const answer = await worker.link
+          ?.call({ name: "try-formats", trial: question }, forMs)
+          .catch((thrown: unknown) => {
+            const error = asHoldoverError(thrown);
+            if (error.code !== "LINK_DOWN") throw error;
+            throw failed(service, release, `its worker did not answer within ${forMs / 1000} s`);
+          });
         if (answer === undefined) throw failed(service, release, "its worker has gone");
         return answer;
       },

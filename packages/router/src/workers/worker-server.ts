@@ -316,7 +316,7 @@ function jobWorker(worker: Worker | undefined) {
   return {
     takesJobs: worker.takesJobs,
     call: link.call,
-    isOpen: link.isOpen,
+    isOpen: () => link.isOpen(),
     open: (key: string, label: string | null) => worker.sessions.open(key, label),
     giveUp: (key: string, fence: number) => worker.sessions.giveUp(key, fence),
   };
