@@ -110,6 +110,7 @@ test("a spawn that was under way when the host died is found by its token", asyn
 test("a spawn that never came about is lost", async () => {
   const one = await leftRunning("serve");
   process.kill(Number(one.pid), "SIGKILL");
+  await gone(Number(one.pid));
   await changeRecord(one.id, (record) => ({ ...record, startTime: null, instance: { ...record.instance, pid: null } }));
   const platform = sandbox.platform();
   await platform.adopt();
