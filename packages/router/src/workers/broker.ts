@@ -37,7 +37,7 @@ export interface JobWorker {
 
 export interface BrokerOptions {
   readonly sessions: Sessions;
-  /** Whether a service is known at all. */
+  /** The worker of an instance, where it is linked. */
   readonly worker: (instance: string) => JobWorker | undefined;
   readonly newKey: () => string;
   readonly log: (event: string, detail: Record<string, unknown>) => void;
@@ -57,7 +57,10 @@ export class Broker {
     this.#options = options;
   }
 
-  /** @throws HoldoverError WORKER_NONE, NO_INSTANCE, SERVICE_UNKNOWN, HOST_CLOSING, SESSION_LIMIT, STORE_FAILED */
+  /**
+   * @throws HoldoverError WORKER_NONE, LINK_BUSY, HOST_CLOSING, SESSION_LIMIT, STORE_FAILED; LINK_DOWN where a worker was told
+   *   to begin and has not answered: asking again with its key tells
+   */
   open(request: SessionRequest): Promise<OpenedSession> {
     const key = request.key ?? this.#options.newKey();
     const id = `${request.service}\n${key}`;
