@@ -133,7 +133,6 @@ export async function startHost(options: HostOptions): Promise<Host> {
         membership,
         host: store.identity,
         drain: (member, drain) => link.tell({ name: "drain", ...member, drain }),
-        changed: () => {},
       },
       changed: () => changed(),
       log,

@@ -387,7 +387,13 @@ test("a rollback that cuts leaves an entry for each state that the release it le
   await world.becomes("rooms", "v2", "retired");
   const entries = await world.audit();
   expect(kinds(entries.slice(-12), "release.")).toEqual(
-    expect.arrayContaining(["v2 release.retained", "v1 release.current", "v2 release.expiring", "v2 release.retired"]),
+    expect.arrayContaining([
+      "v2 release.retained",
+      "v1 release.current",
+      "v1 release.rolled-back",
+      "v2 release.expiring",
+      "v2 release.retired",
+    ]),
   );
   expect(entries.findLast(({ kind }) => kind === "release.expiring")).toMatchObject({ actor: "operator:ana" });
 });

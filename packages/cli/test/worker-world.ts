@@ -117,7 +117,6 @@ export class WorkerWorld {
         drain: ({ instance }, { phase, cut, reason }) => {
           if (phase === "forced") this.forced.push({ instance, cut, reason });
         },
-        changed: () => {},
       },
       log,
     });

@@ -16,6 +16,5 @@ export function noWorkers(): RouterOptions["workers"] {
     }),
     host: "host",
     drain: () => {},
-    changed: () => {},
   };
 }

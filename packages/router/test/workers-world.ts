@@ -26,6 +26,7 @@ export class WorkersWorld {
   readonly checkpoints = new MemoryCheckpointStore();
   readonly running = new Map<string, KnownInstance>();
   readonly rejected: { readonly instance: string; readonly reason: string }[] = [];
+  readonly drains: string[] = [];
   readonly forced: { readonly cut: number; readonly reason: string }[] = [];
   readonly logged: string[] = [];
   readonly dir = mkdtempSync(join(tmpdir(), "holdover-workers-"));
@@ -83,9 +84,9 @@ export class WorkersWorld {
       newKey: newSessionKey,
       look: () => Promise.resolve(),
       drain: (_member, { phase, cut, reason }) => {
+        this.drains.push(phase);
         if (phase === "forced") this.forced.push({ cut, reason });
       },
-      changed: () => {},
       log,
     });
     await this.server.listen(this.socketPath);

@@ -19,7 +19,6 @@ interface Parts {
   readonly checkpoints: CheckpointStore;
   readonly membership: Membership;
   readonly drain: (member: Member, drain: WorkerDrain) => void;
-  readonly changed: () => void;
   /** The workers of a service that are linked now. */
   readonly linked: (service: string) => Worker[];
   /** Follows the worker's word, where its certificate is good. */
@@ -33,7 +32,6 @@ export function answerWorker(worker: Worker, call: WorkerCall, parts: Parts): un
   switch (call.name) {
     case "ready":
       worker.ready = call.ready;
-      parts.changed();
       return;
     case "draining":
       if (worker.draining !== call.draining) {

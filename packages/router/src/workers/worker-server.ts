@@ -50,8 +50,6 @@ export interface WorkerServerOptions {
   readonly look: (instance: string) => Promise<void>;
   /** A worker drains by its own word: for the audit log. */
   readonly drain: (member: Member, drain: WorkerDrain) => void;
-  /** Which workers are ready, or which formats they read, has changed. */
-  readonly changed: () => void;
   readonly log: (event: string, detail: Record<string, unknown>) => void;
 }
 
@@ -174,7 +172,6 @@ export function createWorkerServer(options: WorkerServerOptions): WorkerServer {
     tellOlderVersions(service);
     worker.sessions.tellAgain();
     link.send({ type: "table", table: membership.table });
-    options.changed();
     return member;
   };
 
@@ -208,7 +205,6 @@ export function createWorkerServer(options: WorkerServerOptions): WorkerServer {
       worker.sessions.outlast();
     });
     tellOlderVersions(member.service);
-    options.changed();
   };
 
   const linked = (service: string, release?: string): Worker[] =>

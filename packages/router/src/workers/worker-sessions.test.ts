@@ -445,6 +445,12 @@ describe("a certificate", () => {
   });
 });
 
+test("a drain is told for the audit log when it begins and when it is called off, once each", async () => {
+  const worker = await world.join("v1-1");
+  for (const draining of [true, true, false, false]) await worker.call({ name: "draining", draining });
+  expect(world.drains).toEqual(["started", "cancelled"]);
+});
+
 test("what a worker tells for the audit log arrives: an end by force, a table that it did not follow", async () => {
   const worker = await world.join("v1-1");
   await worker.call({ name: "forced", cut: 3, reason: "a second SIGTERM" });
