@@ -26,6 +26,19 @@ module.exports = {
     only("worker-imports-core", "worker", ["core", "testkit"]),
     // It runs in a browser: the other two are for its tests.
     only("client-imports-nothing-of-ours", "client", ["worker", "testkit"]),
+    // Types of the API and nothing that runs: the page knows what anybody may know.
+    {
+      name: "dashboard-knows-the-public-api",
+      severity: "error",
+      from: { path: "^packages/dashboard/" },
+      to: { path: "^packages/", pathNot: ["^packages/dashboard/", "^packages/control/src/api/index\\.ts$"] },
+    },
+    {
+      name: "dashboard-runs-nothing-of-ours",
+      severity: "error",
+      from: { path: "^packages/dashboard/" },
+      to: { path: "^packages/control/", dependencyTypesNot: ["type-only"] },
+    },
     only("testkit-imports-core", "testkit", ["core"]),
     {
       name: "testkit-is-for-tests",
@@ -37,7 +50,7 @@ module.exports = {
       name: "packages-by-their-front-door",
       severity: "error",
       from: { path: "^packages/([^/]+)/" },
-      to: { path: "^packages/([^/]+)/src/(?!index\\.ts$)", pathNot: "^packages/($1|testkit|adapters)/" },
+      to: { path: "^packages/([^/]+)/src/(?!(api/)?index\\.ts$)", pathNot: "^packages/($1|testkit|adapters)/" },
     },
   ],
   options: {

@@ -1,7 +1,5 @@
 export { createApi, type Api } from "./api/api.ts";
-export type * from "./api/forecast-views.ts";
-export type * from "./api/membership-views.ts";
-export type * from "./api/views.ts";
+export type * from "./api/index.ts";
 export { createAuditSigning } from "./audit-signing.ts";
 export { createAuditSinks } from "./audit-sinks.ts";
 export { createAuthority, type Authority, type AuthorityOptions, type CertificateRequest } from "./authority.ts";
