@@ -29,6 +29,7 @@ import {
   type ServiceDefinition,
   type Trust,
 } from "@holdover/core";
+import { DASHBOARD_DIRECTORY } from "@holdover/dashboard";
 import { parseAddress } from "./address.ts";
 import { openAuditSink } from "./audit-sink.ts";
 import { createLogger } from "./logger.ts";
@@ -157,6 +158,7 @@ async function runControl(state: StateDir, again: boolean): Promise<void> {
     membership: authority,
     token,
     tokenFile: state.token,
+    page: DASHBOARD_DIRECTORY,
     ...(config.apiTls && { tls: config.apiTls }),
     version: VERSION,
     ready: () => control.notReady(),

@@ -135,6 +135,7 @@ test("an API without a token is not made at all", async () => {
     membership: createMemoryMembership(audit),
     token: "",
     tokenFile: "/state/token",
+    page: "/no/page",
     version: "1",
     ready: () => null,
     metrics: async () => "",

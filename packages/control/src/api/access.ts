@@ -1,9 +1,10 @@
 import type { IncomingMessage } from "node:http";
 import { formatDuration, HoldoverError } from "@holdover/core";
 import { FAILURES_MOST, FAILURES_PERIOD_MS, type FailedCalls } from "./failed-calls.ts";
+import { isOfPage } from "./page-files.ts";
 import type { Caller, Tokens } from "./tokens.ts";
 
-/** What is answered on TCP without a token: probes and the description of the API, nothing of what Holdover runs. */
+/** What is answered on TCP without a token, beside the page: probes and the description of the API, nothing of what Holdover runs. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/openapi.json"]);
 
 const LOOPBACK_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
@@ -39,7 +40,8 @@ export function createGate({ tokens, tokenFile, failedCalls, isOurName }: GateOp
         problem: "The Host header has to be localhost, a loopback address or a name of the certificate, once.",
       });
     }
-    if (OPEN_PATHS.has(pathOf(request))) return null;
+    const path = pathOf(request);
+    if (OPEN_PATHS.has(path) || isOfPage(path)) return null;
     const sent = /^bearer +(\S+) *$/i.exec(request.headers.authorization ?? "")?.[1];
     const caller = tokens.callerOf(sent ?? "");
     if (caller) return caller;

@@ -449,6 +449,7 @@ export async function startApi(
     membership: createMemoryMembership(audit),
     token: TOKEN,
     tokenFile: "/state/token",
+    page: join(dir, "no-page"),
     version: "1.2.3",
     ready: () => null,
     metrics: async () => "holdover_link_up 1\n",

@@ -25,6 +25,8 @@ import {
   requestInvalid,
 } from "./failures.ts";
 import { openApiOptions } from "./openapi.ts";
+import { readPage } from "./page-files.ts";
+import { addPageRoutes } from "./page-routes.ts";
 import { addMembershipRoutes, type MembershipOperations } from "./membership-routes.ts";
 import { addPlanningRoutes } from "./planning-routes.ts";
 import { addProcessRoutes } from "./process-routes.ts";
@@ -67,6 +69,8 @@ export interface ApiOptions {
   readonly tokenFile: string;
   /** Left out: by TCP no TLS, and loopback only. */
   readonly tls?: TlsFiles;
+  /** Directory with the built dashboard, which is read once; it may be missing. */
+  readonly page: string;
   readonly version: string;
   /** Why control is not ready; null when it is. */
   readonly ready: () => string | null;
@@ -147,7 +151,9 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   });
 
   app.addHook("onSend", async (_request, reply) => {
-    void reply.header("cache-control", "no-store").header("x-content-type-options", "nosniff");
+    // The page's own files may be kept; what is told of Holdover may not.
+    if (!reply.hasHeader("cache-control")) void reply.header("cache-control", "no-store");
+    void reply.header("x-content-type-options", "nosniff");
     if (closing) void reply.header("connection", "close");
   });
 
@@ -170,6 +176,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addAuditRoutes(app, context, options.signing, streams);
   addTokenRoutes(app, context, clock);
   addMembershipRoutes(app, context, options.membership, clock);
+  addPageRoutes(app, await readPage(options.page, log));
   addProcessRoutes(app, context, { ready: options.ready, metrics: options.metrics, clock, log });
   await app.ready();
 

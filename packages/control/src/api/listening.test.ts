@@ -38,6 +38,7 @@ async function listen(over: { socketPath?: string; host?: string; port?: number 
     membership: createMemoryMembership(audit),
     token: TOKEN,
     tokenFile: "/state/token",
+    page: join(dir, "no-page"),
     version: "1.2.3",
     ready: () => null,
     metrics: async () => "",
