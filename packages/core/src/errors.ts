@@ -54,6 +54,12 @@ export const ERRORS = {
     what: "The API was called without a valid token.",
     next: "Send `Authorization: Bearer …` with a token of `holdover token create` or the content of {tokenFile}, or use the unix socket.",
   },
+  SIGN_IN_REFUSED: {
+    status: 401,
+    exit: 3,
+    what: "This link was used already, is over 10 minutes old, or is not one of Holdover's.",
+    next: "Make another with `holdover dashboard` on the machine that Holdover runs on.",
+  },
   FORBIDDEN: {
     status: 403,
     exit: 4,

@@ -4,8 +4,11 @@ import { FAILURES_MOST, FAILURES_PERIOD_MS, type FailedCalls } from "./failed-ca
 import { isOfPage } from "./page-files.ts";
 import type { Caller, Tokens } from "./tokens.ts";
 
-/** What is answered on TCP without a token, beside the page: probes and the description of the API, nothing of what Holdover runs. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/openapi.json"]);
+/**
+ * What is answered on TCP without a token, beside the page: probes, the description of the API, and a browser's sign-in, by
+ * a code of its own. Nothing of what Holdover runs.
+ */
+const OPEN_PATHS: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/openapi.json", "/v1/sign-in"]);
 
 const LOOPBACK_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
 
@@ -45,12 +48,19 @@ export function createGate({ tokens, tokenFile, failedCalls, isOurName }: GateOp
     const sent = /^bearer +(\S+) *$/i.exec(request.headers.authorization ?? "")?.[1];
     const caller = tokens.callerOf(sent ?? "");
     if (caller) return caller;
-    if (failedCalls.add(request.socket.remoteAddress ?? "")) {
-      const period = formatDuration(FAILURES_PERIOD_MS);
-      throw new HoldoverError("TOO_MANY_FAILURES", { limit: FAILURES_MOST, period });
-    }
+    countFailure(failedCalls, request);
     throw new HoldoverError("UNAUTHORIZED", { tokenFile });
   };
+}
+
+/**
+ * Counts a call that nobody was let in with.
+ * @throws HoldoverError TOO_MANY_FAILURES
+ */
+export function countFailure(failedCalls: FailedCalls, request: IncomingMessage): void {
+  if (!failedCalls.add(request.socket.remoteAddress ?? "")) return;
+  const period = formatDuration(FAILURES_PERIOD_MS);
+  throw new HoldoverError("TOO_MANY_FAILURES", { limit: FAILURES_MOST, period });
 }
 
 /** The path of a request as it was sent, without its query. */

@@ -34,6 +34,7 @@ import { requireRoles, type App, type RouteContext } from "./route.ts";
 import { addServiceRoutes } from "./service-routes.ts";
 import { addSessionRoutes } from "./session-routes.ts";
 import { listenOnTcp } from "./tcp.ts";
+import { addSignInRoutes } from "./sign-in-routes.ts";
 import { addTokenRoutes } from "./token-routes.ts";
 import { openTokens, type Caller } from "./tokens.ts";
 import { listenOnSocket } from "./unix-socket.ts";
@@ -79,6 +80,9 @@ export interface ApiOptions {
   readonly clock?: Clock;
   readonly log?: ApiLog;
 }
+
+/** Whoever can open the unix socket. */
+const OPERATOR: Caller = { name: "operator", role: "admin", expiresAtMs: null };
 
 interface ApiAddress {
   /** Absolute path of the unix socket: mode 0600, in a directory that is made with mode 0700 if it is missing. */
@@ -163,6 +167,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     operations,
     audit,
     tokens,
+    callerOf: (request) => callers.get(request.raw) ?? OPERATOR,
     actorOf(request) {
       const caller = callers.get(request.raw);
       const way = caller ? `api:${caller.name}` : "operator";
@@ -175,6 +180,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addPlanningRoutes(app, context);
   addAuditRoutes(app, context, options.signing, streams);
   addTokenRoutes(app, context, clock);
+  addSignInRoutes(app, context, failedCalls, clock);
   addMembershipRoutes(app, context, options.membership, clock);
   addPageRoutes(app, await readPage(options.page, log));
   addProcessRoutes(app, context, { ready: options.ready, metrics: options.metrics, clock, log });

@@ -14,7 +14,7 @@ export const HEAD_TIMEOUT_MS = 10_000;
 /** What fastify itself finds wrong with a request, in our words. */
 const REQUEST_PROBLEMS: Readonly<Record<string, string>> = {
   FST_ERR_CTP_INVALID_JSON_BODY: "The body is not valid JSON.",
-  FST_ERR_CTP_BODY_TOO_LARGE: `The body is over ${BODY_BYTES} bytes.`,
+  FST_ERR_CTP_BODY_TOO_LARGE: "The body is longer than this call takes.",
   FST_ERR_CTP_INVALID_MEDIA_TYPE: "The body has to be JSON: send Content-Type: application/json.",
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: "The body is not as long as its Content-Length says.",
   FST_ERR_BAD_URL: "The path is not a valid one: check its percent-encoding.",

@@ -32,6 +32,7 @@ const ROUTES = [
   "get /v1/events",
   "get /v1/history",
   "get /v1/instances",
+  "get /v1/me",
   "get /v1/membership",
   "get /v1/services/{service}",
   "get /v1/services/{service}/deploy-plan",
@@ -55,6 +56,9 @@ const ROUTES = [
   "post /v1/services/{service}/samples",
   "post /v1/services/{service}/sessions",
   "post /v1/shutdown",
+  "post /v1/sign-in",
+  "post /v1/sign-in-links",
+  "post /v1/sign-out",
   "post /v1/tokens",
 ];
 
@@ -142,13 +146,14 @@ describe("/openapi.json", () => {
     expect(needed.get("post /v1/services/{service}/releases")).toBe('[{"token":["deployer"]}]');
     expect(needed.get("post /v1/shutdown")).toBe('[{"token":["admin"]}]');
     const forbidden = operations.filter(([, { responses }]) => "403" in responses).map(([route]) => route);
-    expect(forbidden).toEqual(operations.map(([route]) => route).filter((route) => !/^get (?!.v1.tokens)/.test(route)));
+    const viewers = /^get (?!.v1.tokens)|\/v1\/sign-(in|out)$/;
+    expect(forbidden).toEqual(operations.map(([route]) => route).filter((route) => !viewers.test(route)));
   });
 
   test("tells which calls need the token by TCP", () => {
     expect(document.components.securitySchemes["token"]).toMatchObject({ type: "http", scheme: "bearer" });
     const open = operations.filter(([, { security }]) => security?.length === 0).map(([route]) => route);
-    expect(open.sort()).toEqual(["get /healthz", "get /openapi.json", "get /readyz"]);
+    expect(open.sort()).toEqual(["get /healthz", "get /openapi.json", "get /readyz", "post /v1/sign-in"]);
   });
 
   test("tells the limits and defaults of what is sent", () => {

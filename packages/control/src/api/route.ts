@@ -28,6 +28,8 @@ export interface RouteContext {
   readonly operations: Operations;
   readonly audit: AuditLog;
   readonly tokens: Tokens;
+  /** Who asks, on a route that names a role. */
+  readonly callerOf: (request: Pick<FastifyRequest, "raw">) => Caller;
   /** Who asks, for the audit log: the way that was taken in with the name of the token, and the name that the caller gave. */
   readonly actorOf: (request: Pick<FastifyRequest, "raw" | "headers">) => string;
 }

@@ -11,6 +11,10 @@ export const callerView = z
   })
   .meta({ id: "Caller" });
 
+export const signInLinkRequest = z.strictObject({
+  role: role.optional().meta({ description: "What the link lets do, at most the caller's own; left out: that." }),
+});
+
 export const signInLinkView = z
   .object({
     path: z.string().meta({ description: "To be put after the address of the API; works once." }),

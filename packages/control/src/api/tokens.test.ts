@@ -44,12 +44,12 @@ describe("a role", () => {
     expect(running.operations.calls).toEqual([]);
   });
 
-  test("of every route that changes something is above viewer", async () => {
+  test("of every route that changes something is above viewer, but for a browser's coming and going", async () => {
     const secret = await make("eye", "viewer");
     const document = (await running.bySocket("/openapi.json")).json() as { paths: Record<string, object> };
     const changes = Object.entries(document.paths).flatMap(([path, methods]) =>
       Object.keys(methods)
-        .filter((method) => method !== "get")
+        .filter((method) => method !== "get" && !path.startsWith("/v1/sign-"))
         .map((method) => [method.toUpperCase(), path.replaceAll(/\{\w+\}/g, "v1")] as const),
     );
     expect(changes.length).toBeGreaterThan(8);
