@@ -84,8 +84,15 @@ export interface SessionFilter {
   readonly service?: string | undefined;
   readonly release?: string | undefined;
   readonly key?: string | undefined;
+  /** A part of the key. */
+  readonly search?: string | undefined;
   /** 1 to 10,000. */
   readonly limit: number;
+}
+
+export interface SessionList {
+  readonly sessions: readonly LiveSessionView[];
+  readonly matches: number;
 }
 
 /** What a release is made from; nothing: the copy that was kept of it. */
@@ -212,10 +219,9 @@ export class ApiClient {
     return (await this.#get<{ instances: InstanceView[] }>("/v1/instances")).instances;
   }
 
-  /** Live sessions, oldest first. */
-  async sessions({ service, release, key, limit }: SessionFilter): Promise<readonly LiveSessionView[]> {
-    const answer = await this.#get<{ sessions: LiveSessionView[] }>("/v1/sessions", { service, release, key, limit });
-    return answer.sessions;
+  /** Live sessions, oldest first, and how many match in all. */
+  async sessions({ service, release, key, search, limit }: SessionFilter): Promise<SessionList> {
+    return this.#get("/v1/sessions", { service, release, key, search, limit });
   }
 
   /** Opens a session as a job; it runs on a worker when this resolves. One that runs already is answered as it is. */

@@ -336,7 +336,7 @@ test("lists are aligned tables for a person and arrays for a script", async () =
   answer("GET /v1/instances", {
     instances: [instanceView("rooms-v1-1", { sessions: null }), instanceView("chat-a-1")],
   });
-  answer("GET /v1/sessions", { sessions: [session] });
+  answer("GET /v1/sessions", { sessions: [session], matches: 3 });
   answer("GET /v1/history", { sessions: [over] });
   expect((await run("releases rooms")).out).toBe(
     [
@@ -353,22 +353,25 @@ test("lists are aligned tables for a person and arrays for a script", async () =
       "",
     ].join("\n"),
   );
-  expect((await run("sessions rooms --key lobby --release v1 --limit 5")).out).toBe(
+  expect((await run("sessions rooms --key lobby --search OBB --release v1 --limit 5")).out).toBe(
     [
       "SERVICE  KEY    RELEASE  INSTANCE  STATE         CONN  AGE     FENCE",
       "rooms    lobby  v1       none      lingering 5s     0  3m 12s      4",
       "",
     ].join("\n"),
   );
-  expect(api.calls.at(-1)?.target).toBe("/v1/sessions?service=rooms&release=v1&key=lobby&limit=5");
+  expect(api.calls.at(-1)?.target).toBe("/v1/sessions?service=rooms&release=v1&key=lobby&search=OBB&limit=5");
   expect((await run("sessions --ended")).out).toMatch(/REASON +LENGTH +ENDED\n.* hangup +3m 11s +\d\d:\d\d:\d\d\n$/);
   expect(JSON.parse((await run("sessions --ended --json")).out)).toEqual([over]);
-  expect((await run("sessions --limit 1")).err).toBe("There may be more than these 1: --limit.\n");
+  expect((await run("sessions --limit 1")).err).toBe("There are 2 more: --limit.\n");
+  expect((await run("sessions --ended --limit 1")).err).toBe("There may be more than these 1: --limit.\n");
+  expect((await run("sessions --ended --search a")).err).toContain("--ended and --search exclude each other");
 });
 
 test("sessions shows labels, and since when any is wedged, only where there are some", async () => {
   const open = liveSessionView("a", { label: "support" });
-  answer("GET /v1/sessions", { sessions: [open, liveSessionView("b", { wedgedSinceMs: NOW_MS - 90_000 })] });
+  const wedged = liveSessionView("b", { wedgedSinceMs: NOW_MS - 90_000 });
+  answer("GET /v1/sessions", { sessions: [open, wedged], matches: 2 });
   expect((await run("sessions")).out).toBe(
     [
       "SERVICE  KEY  RELEASE  INSTANCE    STATE  CONN  AGE     FENCE  LABEL    WEDGED",

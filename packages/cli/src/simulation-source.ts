@@ -55,7 +55,7 @@ export async function sourceOfService(api: ApiClient, service: string): Promise<
       "Give a trace: --trace FILE.",
     );
   }
-  const live = await api.sessions({ service: name, limit: MOST_HISTORY });
+  const { sessions: live } = await api.sessions({ service: name, limit: MOST_HISTORY });
   const newestMs = ended.reduce((newest, { endedAtMs }) => Math.max(newest, endedAtMs), 0);
   const oldestMs = ended.reduce((oldest, { endedAtMs }) => Math.min(oldest, endedAtMs), Infinity);
   const rows = [

@@ -32,7 +32,7 @@ dispatcherConformance("The broker's dispatcher over a worker link", async () => 
       world.apply(routed("v1", admits, [at("rooms.v1-1")]));
     },
     endOf: async ({ key, fence }) => {
-      const live = world.session(key);
+      const live = await world.session(key);
       if (live?.fence === fence) return null;
       const events = await world.host.pins.events(1000);
       const ended = events.find((event) => event.kind === "ended" && event.session.fence === fence);

@@ -83,7 +83,7 @@ describe("an older release that comes later", () => {
   test("never reads a copy that is older than the value beside it", async () => {
     const { newer } = await begin();
     const older = await join("rooms.v1-1", "v1", [v1]);
-    const session = newer.jobSession({ key: "a", fence: world.session("a")?.fence ?? 0 });
+    const session = newer.jobSession({ key: "a", fence: (await world.session("a"))?.fence ?? 0 });
     // Writes come while copies are being made.
     for (const item of ["milk", "bread", "salt"]) await session.state.write(v2, { items: [item], currency: "EUR" });
     await vi.waitFor(async () => expect(await storedOf("a")).toEqual(["cart", "cart#1"]));

@@ -95,7 +95,7 @@ async function refusal(worker: RawWorker): Promise<unknown> {
   const { error } = await worker.next("refused", ({ final }) => final);
   await worker.closed;
   await audited(worker.identity.instance, error.details["reason"]);
-  expect(world.session("stolen")).toBeUndefined();
+  expect(await world.session("stolen")).toBeUndefined();
   const request = { service: "rooms", key: "job", agent: "echo", tenant: null, label: null, payload: null };
   await expect(world.router.workers.open(request)).rejects.toMatchObject({ code: "WORKER_NONE" });
   return error.details["reason"];
@@ -111,11 +111,11 @@ async function audited(instance: string, reason: unknown): Promise<void> {
 /** What ran before goes on: the same connection, the same fence, its state is written. */
 async function untouched(work: () => Promise<void>): Promise<void> {
   expect(await app.count()).toBe(1);
-  const before = world.session("a");
+  const before = await world.session("a");
   await work();
   expect(await app.count()).toBe(2);
   expect(await app.count()).toBe(3);
-  expect(world.session("a")).toMatchObject({ fence: before?.fence, instance: "rooms.v1-1", state: "open" });
+  expect(await world.session("a")).toMatchObject({ fence: before?.fence, instance: "rooms.v1-1", state: "open" });
   expect(world.router.workers.linked("rooms").map(({ member }) => member.instance)).toEqual(["rooms.v1-1"]);
 }
 

@@ -11,6 +11,7 @@ import {
   writeTrust,
   type AuditEntry,
   type KnownInstance,
+  type LiveSession,
   type RoutedInstance,
   type RoutedRelease,
   type SignedText,
@@ -190,8 +191,8 @@ export class WorkerWorld {
     return (await this.controlStore.audit.tail(10_000)).filter((entry) => entry.kind === kind);
   }
 
-  session(key: string) {
-    return this.router.sessions({ service: "rooms", key, limit: 1 })[0];
+  async session(key: string): Promise<LiveSession | undefined> {
+    return (await this.router.sessions({ service: "rooms", key, limit: 1 })).sessions[0];
   }
 
   async close(): Promise<void> {

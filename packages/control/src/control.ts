@@ -24,7 +24,6 @@ import {
   type EndedSession,
   type ForecastStore,
   type KeptSamples,
-  type LiveSession,
   type OpenedSession,
   type Platform,
   type ReleaseRecord,
@@ -33,6 +32,7 @@ import {
   type ServiceRecord,
   type SessionEvent,
   type SessionHistory,
+  type SessionList,
   type SessionQuery,
   type SessionRequest,
 } from "@holdover/core";
@@ -44,6 +44,7 @@ import type {
   RestartPlanView,
   RestartRequest,
 } from "./api/forecast-views.ts";
+import type { SessionStoryView } from "./api/session-views.ts";
 import type {
   CompatibilityView,
   DeployRequest,
@@ -64,6 +65,7 @@ import { mustHaveCurrent, Planning } from "./planning.ts";
 import { Records, type Cause } from "./records.ts";
 import { Routing } from "./routing.ts";
 import { auditOf } from "./session-audit.ts";
+import { sessionStory } from "./session-story.ts";
 import { instanceView, releaseView, serviceView, type Known } from "./status.ts";
 
 /** Changes by word that may wait for their turn; one more is refused. */
@@ -365,9 +367,13 @@ export class Control implements Operations {
       .map((instance) => instanceView(instance, known));
   }
 
-  sessions(query: SessionQuery): Promise<LiveSession[]> {
+  async sessions(query: SessionQuery): Promise<SessionList> {
     if (query.service !== undefined) this.#records.service(query.service);
     return this.#options.dataPlane.sessions(query);
+  }
+
+  async session(serviceName: string, key: string): Promise<SessionStoryView> {
+    return sessionStory(this.#records.service(serviceName).name, key, this.#options);
   }
 
   async open(request: SessionRequest): Promise<OpenedSession> {

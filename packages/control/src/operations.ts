@@ -1,8 +1,8 @@
 import type {
   EndedSession,
   KeptSamples,
-  LiveSession,
   OpenedSession,
+  SessionList,
   SessionQuery,
   SessionRequest,
 } from "@holdover/core";
@@ -14,6 +14,7 @@ import type {
   RestartPlanView,
   RestartRequest,
 } from "./api/forecast-views.ts";
+import type { SessionStoryView } from "./api/session-views.ts";
 import type {
   CompatibilityView,
   DeployRequest,
@@ -90,7 +91,10 @@ export interface Operations {
   instances(): InstanceView[];
 
   /** @throws HoldoverError LINK_DOWN */
-  sessions(query: SessionQuery): Promise<LiveSession[]>;
+  sessions(query: SessionQuery): Promise<SessionList>;
+
+  /** All that is known of a session key. @throws HoldoverError SERVICE_UNKNOWN, SESSION_UNKNOWN, LINK_DOWN */
+  session(service: string, key: string): Promise<SessionStoryView>;
 
   /**
    * Opens a session by word, as a job is; it is running on a worker when this resolves.

@@ -132,6 +132,12 @@ export const ERRORS = {
     what: "There is no instance {instance}.",
     next: "List them with `holdover instances`.",
   },
+  SESSION_UNKNOWN: {
+    status: 404,
+    exit: 2,
+    what: "Nothing is known of a session {key} of {service}.",
+    next: "List what is live with `holdover sessions {service}`. Of those that are over, the last million are known.",
+  },
   RELEASE_EXISTS: {
     status: 409,
     exit: 4,

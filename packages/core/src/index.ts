@@ -2,6 +2,7 @@ export * from "./action.ts";
 export * from "./affinity-ramp.ts";
 export * from "./audit-chain.ts";
 export * from "./audit-export.ts";
+export * from "./audit-filter.ts";
 export * from "./certificate.ts";
 export * from "./checkpoint.ts";
 export * from "./checkpoint-writer.ts";

@@ -7,7 +7,7 @@ import { sessionRequest } from "./session-request.ts";
 import { signedText } from "./signed-text.ts";
 
 /** The control link speaks JSON, one message a line. Both ends must speak the same version. */
-export const LINK_PROTOCOL = 3;
+export const LINK_PROTOCOL = 4;
 
 /** A longer line closes the link: 300 services of 200 instances are some 6 MB. */
 export const LINK_LINE_BYTES = 16 * 1024 * 1024;
@@ -90,6 +90,9 @@ const call = z.discriminatedUnion("name", [
       service: z.string().optional(),
       release: z.string().optional(),
       key: z.string().optional(),
+      search: z.string().optional(),
+      state: z.enum(["open", "lingering"]).optional(),
+      order: z.enum(["oldest", "newest"]).optional(),
       limit: z.int(),
     }),
   }),

@@ -130,7 +130,7 @@ describe("of age", () => {
     expect(new Set(messages)).toEqual(new Set([10_000, "go on".length]));
     await settledAt(0);
     expect((await join("a")).instance).toBe(client.instance);
-    const [session] = router.sessions({ limit: 2 });
+    const [session] = (await router.sessions({ limit: 2 })).sessions;
     expect(session).toMatchObject({ key: "a", state: "open", instance: client.instance, fence: 1 });
   });
 
@@ -146,7 +146,7 @@ describe("of age", () => {
     await ended;
     expect(answer.complete).toBe(true);
     await settledAt(0);
-    expect(router.sessions({ limit: 2 })).toMatchObject([
+    expect((await router.sessions({ limit: 2 })).sessions).toMatchObject([
       { key: "a", state: "lingering", instance: heard.slice(6, 10) },
     ]);
   });
@@ -187,15 +187,17 @@ test("a session of a retained release on which nothing is sent is shown, and cut
   const quiet = await join("quiet");
   const pinging = await join("pinging");
   const retain = (cut: boolean) => apply({ admission: "existing", wedged: { afterMs: 10_000, cut } });
-  const wedged = () =>
-    router.sessions({ limit: 10 }).flatMap(({ key, wedgedSinceMs }) => (wedgedSinceMs === null ? [] : [key]));
+  const wedged = async () => {
+    const { sessions } = await router.sessions({ limit: 10 });
+    return sessions.flatMap(({ key, wedgedSinceMs }) => (wedgedSinceMs === null ? [] : [key]));
+  };
   retain(false);
   for (let at = 0; at < 12; at++) {
     pinging.socket.ping();
     await once(pinging.socket, "pong");
     await pass(1000);
   }
-  expect(wedged()).toEqual(["quiet"]);
+  expect(await wedged()).toEqual(["quiet"]);
   expect(quiet.closedAtMs).toBeNull();
   retain(true);
   await pass(300);
@@ -209,7 +211,7 @@ test("a session has the label of its first request", async () => {
   await join("a&kind=advisory");
   await join("b&kind=advisory");
   await join("&kind=support");
-  const labels = router.sessions({ limit: 10 }).map(({ key, label }) => [key.slice(0, 1), label]);
+  const labels = (await router.sessions({ limit: 10 })).sessions.map(({ key, label }) => [key.slice(0, 1), label]);
   expect(new Map(labels as [string, string | null][])).toEqual(
     new Map([
       ["a", "support"],

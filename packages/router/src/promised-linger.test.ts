@@ -14,7 +14,7 @@ describe("a session without a connection is kept for what its client was promise
     sessions.apply(table(2, v1(1000)));
     before.hold.done();
     await world.clock.advance(4900);
-    expect(sessions.list({ limit: 10 })).toHaveLength(1);
+    expect(sessions.all()).toHaveLength(1);
     sessions.apply({ number: 3, services: [] });
     expect((await world.store.pins()).map(({ key }) => key)).toEqual(["a"]);
     await world.clock.advance(200);
@@ -33,9 +33,9 @@ describe("a session without a connection is kept for what its client was promise
       (await connect(sessions, "a")).hold.done();
       await world.clock.advance(100);
     }
-    expect(sessions.list({ limit: 10 })).toHaveLength(1);
+    expect(sessions.all()).toHaveLength(1);
     await world.clock.advance(10_200);
-    expect(sessions.list({ limit: 10 })).toEqual([]);
+    expect(sessions.all()).toEqual([]);
     sessions.close();
   });
 
@@ -50,9 +50,9 @@ describe("a session without a connection is kept for what its client was promise
     await world.clock.advance(1000);
     short.hold.done();
     await world.clock.advance(3900);
-    expect(sessions.list({ limit: 10 })).toHaveLength(1);
+    expect(sessions.all()).toHaveLength(1);
     await world.clock.advance(300);
-    expect(sessions.list({ limit: 10 })).toEqual([]);
+    expect(sessions.all()).toEqual([]);
     sessions.close();
   });
 
@@ -65,9 +65,9 @@ describe("a session without a connection is kept for what its client was promise
     world.cached = table(2, v1(1000));
     const after = await world.open();
     await world.clock.advance(WORKER_BACK_MS - 100);
-    expect(after.list({ limit: 10 })).toHaveLength(1);
+    expect(after.all()).toHaveLength(1);
     await world.clock.advance(200);
-    expect(after.list({ limit: 10 })).toEqual([]);
+    expect(after.all()).toEqual([]);
     after.close();
   });
 
@@ -80,9 +80,9 @@ describe("a session without a connection is kept for what its client was promise
     world.cached = { number: 2, services: [service([v1(1000)], { lingerMs: 60_000 })] };
     const after = await world.open();
     await world.clock.advance(59_900);
-    expect(after.list({ limit: 10 })).toHaveLength(1);
+    expect(after.all()).toHaveLength(1);
     await world.clock.advance(200);
-    expect(after.list({ limit: 10 })).toEqual([]);
+    expect(after.all()).toEqual([]);
     after.close();
   });
 
@@ -95,10 +95,10 @@ describe("a session without a connection is kept for what its client was promise
     world.cached = undefined;
     const after = await world.open();
     await world.clock.advance(60_000);
-    expect(after.list({ limit: 10 })).toHaveLength(1);
+    expect(after.all()).toHaveLength(1);
     after.apply(table(2, v1(1000)));
     await world.clock.advance(200);
-    expect(after.list({ limit: 10 })).toEqual([]);
+    expect(after.all()).toEqual([]);
     after.close();
   });
 
@@ -140,7 +140,7 @@ test("whatever the lingers in force, no session ends before the promises of all 
           await world.clock.advance(one.ms);
         }
         if (inside.length > 0) continue;
-        const live = sessions.list({ limit: 10 }).length === 1;
+        const live = sessions.all().length === 1;
         const now = world.clock.now();
         expect(live || now >= promisedUntilMs).toBe(true);
         // Rounded up by 1/64, and ended at the next tick.

@@ -2,12 +2,12 @@ import { randomBytes } from "node:crypto";
 import type {
   AgesQuery,
   Clock,
-  LiveSession,
   PinStore,
   Released,
   RoutingTable,
   SessionAges,
   SessionCount,
+  SessionList,
   SessionQuery,
   TableCache,
   Traffic,
@@ -45,7 +45,7 @@ export interface Router {
   release(instance: string): Released;
   /** The instance died. */
   lose(instance: string): Promise<void>;
-  sessions(query: SessionQuery): LiveSession[];
+  sessions(query: SessionQuery): Promise<SessionList>;
   ages(query: AgesQuery): Promise<SessionAges>;
   counts(): Map<string, SessionCount>;
   traffic(): Traffic;

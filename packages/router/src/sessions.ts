@@ -5,7 +5,6 @@ import {
   type AgesQuery,
   type Clock,
   type EndReason,
-  type LiveSession,
   type Placement,
   type PinStore,
   type Released,
@@ -14,6 +13,8 @@ import {
   type Session,
   type SessionAges,
   type SessionCount,
+  type LiveSession,
+  type SessionList,
   type SessionQuery,
   type TableCache,
 } from "@holdover/core";
@@ -26,7 +27,7 @@ import { Looks } from "./looks.ts";
 import { Parts, type Part } from "./parts.ts";
 import { Placing } from "./placing.ts";
 import { sessionAges } from "./session-ages.ts";
-import { countSessions, listSessions } from "./session-list.ts";
+import { allSessions, countSessions, listSessions } from "./session-list.ts";
 import { TableInForce } from "./table-in-force.ts";
 import { Wedged } from "./wedged.ts";
 
@@ -278,8 +279,13 @@ export class Sessions implements SessionHolder {
     return countSessions(this.#registry, this.#parts, this.#wedged.counts());
   }
 
-  list(query: SessionQuery): LiveSession[] {
-    return listSessions(this.#registry, query, (session) => this.#wedged.since(session));
+  /** Every live session, oldest first, at this very moment. It holds up whoever waits: for models that check what is here. */
+  all(): LiveSession[] {
+    return allSessions(this.#registry, (session) => this.#wedged.since(session));
+  }
+
+  list(query: SessionQuery): Promise<SessionList> {
+    return listSessions(this.#registry, query, this.#options.clock, (session) => this.#wedged.since(session));
   }
 
   ages(query: AgesQuery): Promise<SessionAges> {

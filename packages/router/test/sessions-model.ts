@@ -198,14 +198,14 @@ export class World {
       })),
     };
     this.#givenUp.clear();
-    const before = this.sessions.list({ limit: 1000 });
+    const before = this.sessions.all();
     this.sessions.apply({ number: this.#number, services: [service] });
     // Rule 5: in the very step in which a table comes into force no pin has changed.
-    assert.deepEqual(placesOf(this.sessions.list({ limit: 1000 })), placesOf(before));
+    assert.deepEqual(placesOf(this.sessions.all()), placesOf(before));
   }
 
   async take(one: Step): Promise<void> {
-    const open = this.sessions.list({ limit: 1000 }).filter(({ state }) => state === "open");
+    const open = this.sessions.all().filter(({ state }) => state === "open");
     const held = this.clients.filter(({ state }) => state === "held");
     switch (one.do) {
       case "connect":
@@ -259,7 +259,7 @@ export class World {
         ({ key, hold, state }) => state === "held" && key === session.key && hold?.fence === session.fence,
       );
       if (stayed.length === 0 || !this.#stands(session)) continue;
-      assert.deepEqual(placesOf(this.sessions.list({ limit: 10, key: session.key })), placesOf([session]));
+      assert.deepEqual(placesOf(this.sessions.all().filter(({ key }) => key === session.key)), placesOf([session]));
     }
   }
 
@@ -319,7 +319,7 @@ export class World {
   /** Rules 1, 2, 4 and 9 at the moment in which somebody is given a place. */
   async #answered(client: Client, hold: Hold): Promise<void> {
     const { key } = client;
-    const live = this.sessions.list({ limit: 1000 }).find(({ fence }) => fence === hold.fence);
+    const live = this.sessions.all().find(({ fence }) => fence === hold.fence);
     assert.partialDeepStrictEqual(live, { instance: hold.instance, release: hold.release, state: "open" });
     assert.ok([...this.#alive.values()].flat().includes(hold.instance), "its instance is alive");
     assert.ok(!this.#givenUp.has(hold.instance), "given up");
@@ -371,7 +371,7 @@ export class World {
     const used = this.clients.some(
       ({ hold, state }) => hold?.instance === instance && (state === "held" || state === "told"),
     );
-    const pinned = this.sessions.list({ limit: 1000 }).some((session) => session.instance === instance);
+    const pinned = this.sessions.all().some((session) => session.instance === instance);
     if (!this.sessions.release(instance).released) return;
     assert.equal(used || pinned, false, "an instance is given up only with nothing on it");
     this.#givenUp.add(instance);
@@ -388,7 +388,7 @@ export class World {
 
   async check(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
-    const live = this.sessions.list({ limit: 1000 });
+    const live = this.sessions.all();
     const pins = new Map((await this.store.pins()).map((pin) => [pin.key, pin]));
     for (const session of live) {
       const pin = pins.get(session.key);
@@ -428,7 +428,7 @@ export class World {
       [],
     );
     assert.equal(this.sessions.openCount(), 0);
-    assert.deepEqual(this.sessions.list({ limit: 10 }), []);
+    assert.deepEqual(this.sessions.all(), []);
     assert.deepEqual(await this.store.pins(), []);
     assert.deepEqual([...this.sessions.counts()], []);
     const ends = (await this.store.events(10_000)).flatMap((event) =>

@@ -6,7 +6,6 @@ import {
   type FormatTrialReport,
   type FormatTrialRequest,
   type KeptSamples,
-  type LiveSession,
   type OpenedSession,
   type Released,
   type RoutingTable,
@@ -14,6 +13,7 @@ import {
   type SessionAges,
   type SessionCount,
   type SessionEvent,
+  type SessionList,
   type SessionRequest,
   type Traffic,
 } from "@holdover/core";
@@ -104,9 +104,9 @@ export class MemoryDataPlane implements DataPlane {
     return this.keeps(request);
   }
 
-  async sessions(): Promise<LiveSession[]> {
+  async sessions(): Promise<SessionList> {
     this.#mustBeLinked();
-    return [];
+    return { sessions: [], matches: 0 };
   }
 
   async ages({ service }: AgesQuery): Promise<SessionAges> {

@@ -56,7 +56,7 @@ test("a session that nobody took ends with 1 and the reasons", async () => {
 });
 
 test("sessions still lists, also those of one service", async () => {
-  api.handlers.set("GET /v1/sessions", () => ({ sessions: [] }));
+  api.handlers.set("GET /v1/sessions", () => ({ sessions: [], matches: 0 }));
   expect((await run("sessions", "rooms")).exit).toBe(0);
   expect((await run("sessions")).exit).toBe(0);
 });

@@ -1,6 +1,6 @@
 import { HoldoverError } from "@holdover/core";
 import type { Command } from "commander";
-import type { EndedSessionView, LiveSessionView, SessionFilter } from "../api-client.ts";
+import type { EndedSessionView, LiveSessionView } from "../api-client.ts";
 import type { Cli } from "../cli.ts";
 import { addExamples } from "../help-text.ts";
 import { readCount } from "../option-values.ts";
@@ -11,6 +11,7 @@ import { addOpenSession } from "./open-session.ts";
 interface SessionsOptions {
   readonly release?: string;
   readonly key?: string;
+  readonly search?: string;
   readonly limit: number;
   readonly ended?: boolean;
 }
@@ -22,6 +23,7 @@ export function addSessions(program: Command, cli: Cli): void {
     .argument("[service]", "only of this service")
     .option("--release <id>", "only on this release")
     .option("--key <key>", "only the session with this key")
+    .option("--search <text>", "only sessions with this in their key, in capitals or not")
     .option("--limit <number>", "how many at the most, 1 to 10000", readCount, 100)
     .option("--ended", "sessions that are over, with the reason")
     .action(
@@ -29,31 +31,41 @@ export function addSessions(program: Command, cli: Cli): void {
     );
   addExamples(command, [
     ["holdover sessions --release v1", "what still lives on v1"],
+    ["holdover sessions --search ana", "those with ana in their key"],
     ["holdover sessions --ended --limit 20", "how the last ones ended"],
   ]);
   addOpenSession(command, cli);
 }
 
 async function sessions(cli: Cli, service: string | undefined, options: SessionsOptions): Promise<number> {
-  if (options.ended && options.key !== undefined) {
+  for (const name of ["key", "search"] as const) {
+    if (!options.ended || options[name] === undefined) continue;
     throw new HoldoverError("USAGE_INVALID", {
-      problem: "--ended and --key exclude each other: the history is kept by service and release.",
-      remedy: "Leave --key out.",
+      problem: `--ended and --${name} exclude each other: the history is kept by service and release.`,
+      remedy: `Leave --${name} out.`,
     });
   }
   const { api } = await cli.connect();
-  const filter: SessionFilter = { service, release: options.release, key: options.key, limit: options.limit };
-  const found = options.ended ? await api.history(filter) : await api.sessions(filter);
-  if (cli.json) {
-    cli.printJson(found);
+  const { release, key, search, limit } = options;
+  if (options.ended) {
+    const ended = await api.history({ service, release, limit });
+    show(cli, ended, endedLines);
+    if (ended.length === limit && !cli.json) cli.note(`There may be more than these ${limit}: --limit.`);
     return 0;
   }
-  const lines = options.ended
-    ? endedLines(cli, found as readonly EndedSessionView[])
-    : liveLines(cli, found as readonly LiveSessionView[]);
-  for (const line of lines) cli.print(line);
-  if (found.length === options.limit) cli.note(`There may be more than these ${options.limit}: --limit.`);
+  const { sessions: live, matches } = await api.sessions({ service, release, key, search, limit });
+  show(cli, live, liveLines);
+  if (matches > live.length && !cli.json) cli.note(`There are ${matches - live.length} more: --limit.`);
   return 0;
+}
+
+function show<Session>(
+  cli: Cli,
+  found: readonly Session[],
+  linesOf: (cli: Cli, found: readonly Session[]) => string[],
+): void {
+  if (cli.json) cli.printJson(found);
+  else for (const line of linesOf(cli, found)) cli.print(line);
 }
 
 function liveLines(cli: Cli, sessions: readonly LiveSessionView[]): string[] {

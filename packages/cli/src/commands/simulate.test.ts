@@ -232,7 +232,7 @@ describe("the history of a service", () => {
 
   beforeEach(() => {
     api.handlers.set("GET /v1/services/rooms", () => serviceView([releaseView("v1", "current")]));
-    api.handlers.set("GET /v1/sessions", () => ({ sessions: [] }));
+    api.handlers.set("GET /v1/sessions", () => ({ sessions: [], matches: 0 }));
   });
 
   test("is played oldest first, with what is live as if it ended now, and says what it rests on", async () => {
@@ -242,7 +242,7 @@ describe("the history of a service", () => {
       ended(begin, HOUR_MS),
     ];
     api.handlers.set("GET /v1/history", () => ({ sessions }));
-    api.handlers.set("GET /v1/sessions", () => ({ sessions: [{ openedAtMs: begin + 3 * HOUR_MS }] }));
+    api.handlers.set("GET /v1/sessions", () => ({ sessions: [{ openedAtMs: begin + 3 * HOUR_MS }], matches: 1 }));
     const { exit, out } = await run("simulate --every 2h --policy until-empty");
     expect(exit).toBe(0);
     expect(out).toContain("rooms: 4 sessions over 9h, a deploy every 2h");

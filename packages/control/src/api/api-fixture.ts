@@ -7,6 +7,7 @@ import { join } from "node:path";
 import {
   CHAIN_START,
   HoldoverError,
+  isSought,
   nextEntry,
   readEntry,
   verifyChain,
@@ -83,15 +84,23 @@ export function createMemoryAuditLog(): MemoryAuditLog {
       await turn();
       for (const listener of listeners) listener(added);
     },
-    async read(afterSeq, limit) {
+    async read(afterSeq, limit, filter = {}) {
       reads.count += 1;
       reads.highestLimit = Math.max(reads.highestLimit, limit);
       // What is read is settled before the answer arrives, as in a database.
-      const found = stored.slice(afterSeq, afterSeq + limit).map(readEntry);
+      const sought = stored
+        .slice(afterSeq)
+        .map(readEntry)
+        .filter((entry) => isSought(entry, filter));
+      const found = sought.slice(0, limit);
       await turn();
       return found;
     },
-    tail: async (limit) => stored.slice(-limit).map(readEntry),
+    tail: async (limit, filter = {}) =>
+      stored
+        .map(readEntry)
+        .filter((entry) => isSought(entry, filter))
+        .slice(-limit),
     head: async () => ({ seq: headNow().seq, hash: headNow().hash }),
     verify: async (through) => verifyChain(stored, headNow(), sha256, through),
     subscribe(listener) {
@@ -386,7 +395,15 @@ export function createMemoryOperations(over: Partial<Operations> = {}): MemoryOp
         problem: null,
       },
     ],
-    sessions: async (...args) => told("sessions", args, () => [LIVE]),
+    sessions: async (...args) => told("sessions", args, () => ({ sessions: [LIVE], matches: 7 })),
+    session: async (...args) =>
+      told("session", args, () => ({
+        service: releaseOf(args[0], "v1").service,
+        key: args[1],
+        live: LIVE,
+        ended: [ENDED],
+        entries: [{ ...draft(1), seq: 1, hash: "0" }],
+      })),
     open: async (...args) => told("open", args, () => ({ ...OPENED, release: releaseOf(args[0].service, "v1").id })),
     history: async (...args) => told("history", args, () => [ENDED]),
     logs: async (...args) => told("logs", args, () => ["one", "two"]),

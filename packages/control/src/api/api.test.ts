@@ -110,8 +110,12 @@ describe("a call that is in order", () => {
     expect((await running.bySocket("/v1/instances")).json()).toEqual({ instances: running.operations.instances() });
     expect((await running.bySocket("/v1/sessions?service=consultation&release=v1&key=room-7")).json()).toEqual({
       sessions: [LIVE],
+      matches: 7,
     });
-    expect(last()).toEqual(["sessions", { service: "consultation", release: "v1", key: "room-7", limit: 100 }]);
+    const exact = { service: "consultation", release: "v1", key: "room-7", order: "oldest", limit: 100 };
+    expect(last()).toEqual(["sessions", exact]);
+    await running.bySocket("/v1/sessions?search=M-7&state=lingering&order=newest&limit=5");
+    expect(last()).toEqual(["sessions", { search: "M-7", state: "lingering", order: "newest", limit: 5 }]);
     expect((await running.bySocket("/v1/history?service=consultation&limit=3")).json()).toEqual({ sessions: [ENDED] });
     expect(last()).toEqual(["history", { service: "consultation" }, 3]);
   });
@@ -133,6 +137,31 @@ describe("a call that is in order", () => {
     };
     await post("/v1/services/consultation/sessions", body);
     expect(last()).toEqual(["open", { ...body, service: "consultation" }]);
+  });
+
+  test("tells the story of a session by its key, which may be any text", async () => {
+    const answer = await running.bySocket(`/v1/services/consultation/session?key=${encodeURIComponent("<b>&é/")}`);
+    expect(answer.json()).toEqual({
+      service: "consultation",
+      key: "<b>&é/",
+      live: LIVE,
+      ended: [ENDED],
+      entries: [{ ...draft(1), seq: 1, hash: "0" }],
+    });
+    expect((await running.bySocket("/v1/services/unknown/session?key=a")).code()).toBe("SERVICE_UNKNOWN");
+  });
+
+  test("seeks in the audit log: by service, release, session, kinds and time, the first ones or the last", async () => {
+    const found = async (query: string) =>
+      ((await running.bySocket(`/v1/audit?${query}`)).json() as { entries: { seq: number }[] }).entries.map(
+        ({ seq }) => seq,
+      );
+    expect(await found("service=consultation&sinceMs=249")).toEqual([249, 250]);
+    expect(await found("kind=release.&tail=2")).toEqual([249, 250]);
+    expect(await found("kind=release.current&kind=instance.&after=3&limit=2")).toEqual([4, 5]);
+    for (const nothing of ["service=x", "release=v1", "session=a", "kind=release.retired", "kind=instance."]) {
+      expect(await found(nothing)).toEqual([]);
+    }
   });
 
   test("pages through the audit log, shows its end, and verifies it", async () => {
@@ -240,6 +269,15 @@ describe("a call that is not in order", () => {
 
   test.each([
     ["/v1/sessions?limit=0", "query.limit"],
+    [`/v1/sessions?search=${"x".repeat(257)}`, "query.search: Too big"],
+    ["/v1/sessions?state=ended", "query.state: Invalid option"],
+    ["/v1/sessions?order=", "query.order: Invalid option"],
+    ["/v1/services/consultation/session", "query.key: Invalid input: expected string"],
+    ["/v1/services/consultation/session?key=", "query.key: Too small"],
+    ["/v1/audit?kind=release", "query.kind.0: write a kind"],
+    ["/v1/audit?kind=a.&kind=%27%20OR%201", "query.kind.1: write a kind"],
+    [`/v1/audit?${"kind=a.b&".repeat(21)}`, "query.kind: Too big"],
+    ["/v1/audit?sinceMs=yesterday", "query.sinceMs"],
     ["/v1/sessions?limit=10001", "query.limit: Too big: expected number to be <=10000"],
     ["/v1/sessions?limit=ten", "query.limit: Invalid input: expected number"],
     ["/v1/sessions?limit=1.5", "query.limit: Invalid input: expected int"],
@@ -365,7 +403,7 @@ describe("when control cannot do it", () => {
   });
 
   test("an answer that does not fit its schema is a defect, and not sent", async () => {
-    const wrong = async () => [{ ...LIVE, fence: "3" } as unknown as typeof LIVE];
+    const wrong = async () => ({ sessions: [{ ...LIVE, fence: "3" } as unknown as typeof LIVE], matches: 1 });
     running = await startApi({}, createMemoryOperations({ sessions: wrong }));
     const answer = await running.bySocket("/v1/sessions");
     expect([answer.status, answer.code()]).toEqual([500, "INTERNAL"]);

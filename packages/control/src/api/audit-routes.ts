@@ -8,6 +8,25 @@ import { auditPage, auditVerdict } from "./views.ts";
 
 const seq = z.coerce.number().int().min(0);
 
+/** Kinds that may be asked for at once. */
+const KINDS_MOST = 20;
+const kindSought = z
+  .string()
+  .regex(/^[a-z-]{1,40}\.[a-z-]{0,40}$/, "write a kind, `release.current`, or a noun, `release.`");
+
+const sought = {
+  service: z.string().optional().meta({ description: "Only of this service." }),
+  release: z.string().optional().meta({ description: "Only of this release." }),
+  session: z.string().optional().meta({ description: "Only of the session with this key." }),
+  kind: z
+    .preprocess((given) => (typeof given === "string" ? [given] : given), z.array(kindSought).min(1).max(KINDS_MOST))
+    .optional()
+    .meta({
+      description: "Only of this kind, or with a dot at the end of all kinds of a noun: `release.`. Repeatable.",
+    }),
+  sinceMs: z.coerce.number().optional().meta({ description: "Only what happened then or later, epoch ms." }),
+};
+
 /** The record of what happened: to read, to verify and to follow. */
 export function addAuditRoutes(
   app: App,
@@ -24,12 +43,14 @@ export function addAuditRoutes(
         tags: ["audit"],
         summary: "Audit entries",
         description:
-          "Page forward with `after`, the number of the last entry that was read; or take the last ones with `tail`.",
+          "Page forward with `after`, the number of the last entry that was read; or take the last ones with `tail`. What " +
+          "is sought besides narrows either: the next entries that match, or the last ones.",
         querystring: z
           .strictObject({
             after: seq.optional().meta({ description: "Entries with a higher number only; left out: from the first." }),
             limit,
             tail: limit.unwrap().optional().meta({ description: "The last entries, this many; without `after`." }),
+            ...sought,
           })
           .refine(({ after, tail }) => after === undefined || tail === undefined, {
             path: ["tail"],
@@ -38,10 +59,10 @@ export function addAuditRoutes(
         response: { 200: auditPage, ...failures() },
       },
     },
-    async ({ query }) => ({
-      entries:
-        query.tail === undefined ? await audit.read(query.after ?? 0, query.limit) : await audit.tail(query.tail),
-    }),
+    async ({ query: { after = 0, limit, tail, kind, ...rest } }) => {
+      const filter = { ...rest, kinds: kind };
+      return { entries: await (tail === undefined ? audit.read(after, limit, filter) : audit.tail(tail, filter)) };
+    },
   );
 
   app.get(

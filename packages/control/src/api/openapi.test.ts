@@ -40,6 +40,7 @@ const ROUTES = [
   "get /v1/services/{service}/releases/{release}/forecast",
   "get /v1/services/{service}/releases/{release}/log",
   "get /v1/services/{service}/restart",
+  "get /v1/services/{service}/session",
   "get /v1/sessions",
   "get /v1/status",
   "get /v1/tokens",

@@ -1,10 +1,14 @@
 import { sessionRequest } from "@holdover/core";
 import { z } from "zod";
 import { failures, limit, serviceParams, type App, type RouteContext } from "./route.ts";
+import { sessionStoryView } from "./session-views.ts";
 import { endedSessionList, liveSessionList, openedSessionView } from "./views.ts";
 
 const service = z.string().optional().meta({ description: "Only of this service." });
 const release = z.string().optional().meta({ description: "Only on this release." });
+
+/** No session key is longer, in characters. */
+const KEY_MAX = 256;
 
 const { key, agent, tenant, label, payload } = sessionRequest.shape;
 const newSession = z.strictObject({
@@ -25,16 +29,44 @@ export function addSessionRoutes(app: App, { operations }: RouteContext): void {
         operationId: "getSessions",
         tags: ["sessions"],
         summary: "Live sessions",
+        description: "`matches` counts all that answer the query, those that are not listed for want of room too.",
         querystring: z.strictObject({
           service,
           release,
           key: z.string().optional().meta({ description: "Only with this session key." }),
+          search: z
+            .string()
+            .max(KEY_MAX)
+            .optional()
+            .meta({ description: "Only with this in the session key, in capitals or not." }),
+          state: z.enum(["open", "lingering"]).optional().meta({ description: "Only in this state." }),
+          order: z.enum(["oldest", "newest"]).default("oldest").meta({ description: "Which come first." }),
           limit,
         }),
-        response: { 200: liveSessionList, ...failures("LINK_DOWN") },
+        response: { 200: liveSessionList, ...failures("SERVICE_UNKNOWN", "LINK_DOWN") },
       },
     },
-    async ({ query }) => ({ sessions: await operations.sessions(query) }),
+    async ({ query }) => {
+      const { sessions, matches } = await operations.sessions(query);
+      return { sessions: [...sessions], matches };
+    },
+  );
+
+  app.get(
+    "/v1/services/:service/session",
+    {
+      config: { role: "viewer" },
+      schema: {
+        operationId: "getSession",
+        tags: ["sessions"],
+        summary: "One session from its first connection to its last",
+        description: "Its pin, the lives of its key that are over, and what the audit log has of it: the last of each.",
+        params: serviceParams,
+        querystring: z.strictObject({ key: z.string().min(1).max(KEY_MAX).meta({ description: "Its session key." }) }),
+        response: { 200: sessionStoryView, ...failures("SERVICE_UNKNOWN", "SESSION_UNKNOWN", "LINK_DOWN") },
+      },
+    },
+    ({ params, query }) => operations.session(params.service, query.key),
   );
 
   app.post(

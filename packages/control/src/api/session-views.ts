@@ -17,7 +17,7 @@ export const moveRequest = z.strictObject({ key: z.string() });
 
 export const movedView = z
   .object({ service: z.string(), key: z.string(), release: z.string(), connections: z.int() })
-  .meta({ id: "Moved", description: "The release that it lived on, and the connections that are asked to come back." });
+  .meta({ description: "The release that it lived on, and the connections that are asked to come back." });
 
 export type SessionStoryView = z.output<typeof sessionStoryView>;
 export type MovedView = z.output<typeof movedView>;

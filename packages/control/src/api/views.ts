@@ -204,7 +204,10 @@ export const auditEntryView = z
 
 // A list comes inside an object, so that a field can be added beside it without breaking whoever reads it.
 export const instanceList = z.object({ instances: z.array(instanceView) });
-export const liveSessionList = z.object({ sessions: z.array(liveSessionView).meta({ description: "Oldest first." }) });
+export const liveSessionList = z.object({
+  sessions: z.array(liveSessionView),
+  matches: z.int().meta({ description: "How many there are in all." }),
+});
 export const endedSessionList = z.object({
   sessions: z.array(endedSessionView).meta({ description: "Newest first." }),
 });

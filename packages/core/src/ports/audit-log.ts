@@ -1,13 +1,17 @@
 import type { AuditDraft, AuditEntry, AuditHead, SignedHead } from "../audit-chain.ts";
+import type { AuditFilter } from "../audit-filter.ts";
 
 /** Append-only and hash-chained: what happened, by whom and why. */
 export interface AuditLog {
   /** MUST store all or none, in this order, as the chain's next entries. */
   append(drafts: readonly AuditDraft[]): Promise<void>;
-  /** Entries after `afterSeq`, oldest first, at most `limit`; their fields MUST be in the order in which they were given. */
-  read(afterSeq: number, limit: number): Promise<AuditEntry[]>;
-  /** The last `limit` entries, oldest first. */
-  tail(limit: number): Promise<AuditEntry[]>;
+  /**
+   * Entries after `afterSeq`, oldest first, at most `limit`; their fields MUST be in the order in which they were given.
+   * With a filter the first of those that {@link isSought}. MUST answer soon, however long the log is and however little of it is sought.
+   */
+  read(afterSeq: number, limit: number, filter?: AuditFilter): Promise<AuditEntry[]>;
+  /** The last `limit` entries, oldest first; with a filter the last of those that {@link isSought}, as soon. */
+  tail(limit: number, filter?: AuditFilter): Promise<AuditEntry[]>;
   head(): Promise<AuditHead>;
   /**
    * Reads the whole chain.

@@ -50,8 +50,20 @@ export interface SessionQuery {
   readonly service?: string | undefined;
   readonly release?: string | undefined;
   readonly key?: string | undefined;
+  /** A part of the key, in capitals or not. */
+  readonly search?: string | undefined;
+  readonly state?: LiveSession["state"] | undefined;
+  /** Which come first: `oldest` unless set. */
+  readonly order?: "oldest" | "newest" | undefined;
   /** 1 to 10,000. */
   readonly limit: number;
+}
+
+export interface SessionList {
+  /** At most as many as were asked for. */
+  readonly sessions: readonly LiveSession[];
+  /** How many there are in all that answer the query. */
+  readonly matches: number;
 }
 
 /** What the data plane has counted since its process began. */
@@ -107,8 +119,8 @@ export interface DataPlane {
    */
   samples(request: SamplesRequest): Promise<KeptSamples>;
 
-  /** Live sessions, oldest first. */
-  sessions(query: SessionQuery): Promise<LiveSession[]>;
+  /** Live sessions. Of a million it MUST find the few, and count the matches, without holding anybody up. */
+  sessions(query: SessionQuery): Promise<SessionList>;
 
   /** How old live sessions are. Of a large release a sample is enough: its counts add up to the sessions that there are. */
   ages(query: AgesQuery): Promise<SessionAges>;

@@ -16,9 +16,15 @@ export interface SessionHistory {
     events: readonly SessionEvent[],
     auditOf: (event: SessionEvent) => readonly AuditDraft[],
   ): Promise<number>;
-  /** Ends since `sinceMs`, newest first, at most `limit`. */
+  /** Ends since `sinceMs`, newest first, at most `limit`. MUST answer soon where a key is given, however many there are. */
   ended(
-    filter: { readonly service?: string; readonly release?: string; readonly sinceMs?: number },
+    filter: {
+      readonly service?: string;
+      readonly release?: string;
+      /** A session key. */
+      readonly key?: string;
+      readonly sinceMs?: number;
+    },
     limit: number,
   ): Promise<EndedSession[]>;
   /** How many sessions ended for which reason, and how many were disrupted, by service and release. */

@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
 import {
   CHAIN_START,
+  isSought,
   nextEntry,
   readEntry,
   verifyChain,
   type AuditDraft,
+  type AuditEntry,
+  type AuditFilter,
   type AuditHead,
   type AuditLog,
   type EndedSession,
@@ -93,9 +96,8 @@ export class ControlStore {
       },
       audit: {
         append: (drafts) => disk.write(life, () => this.#append(drafts)),
-        read: (afterSeq, limit) =>
-          disk.read(life, () => this.chain.slice(afterSeq, afterSeq + limit).map((entry) => readEntry(entry))),
-        tail: (limit) => disk.read(life, () => this.chain.slice(-limit).map((entry) => readEntry(entry))),
+        read: (afterSeq, limit, filter = {}) => disk.read(life, () => this.#sought(filter, afterSeq).slice(0, limit)),
+        tail: (limit, filter = {}) => disk.read(life, () => this.#sought(filter).slice(-limit)),
         head: () => disk.read(life, () => this.#head),
         verify: () => disk.read(life, () => this.verify()),
         subscribe: () => () => {},
@@ -126,13 +128,14 @@ export class ControlStore {
           this.#lastSeq.set(host, last);
           return last;
         }),
-      ended: ({ service, release, sinceMs = Number.NEGATIVE_INFINITY }, limit) =>
+      ended: ({ service, release, key, sinceMs = Number.NEGATIVE_INFINITY }, limit) =>
         disk.read(life, () =>
           this.ended
             .filter(
               (one) =>
                 (service === undefined || one.service === service) &&
                 (release === undefined || one.release === release) &&
+                (key === undefined || one.key === key) &&
                 one.endedAtMs >= sinceMs,
             )
             .toSorted((a, b) => b.endedAtMs - a.endedAtMs)
@@ -140,6 +143,13 @@ export class ControlStore {
         ),
       totals: () => disk.read(life, () => []),
     };
+  }
+
+  #sought(filter: AuditFilter, afterSeq = 0): AuditEntry[] {
+    return this.chain
+      .slice(afterSeq)
+      .map(readEntry)
+      .filter((entry) => isSought(entry, filter));
   }
 
   #append(drafts: readonly AuditDraft[]): void {

@@ -5,12 +5,12 @@ import {
   type Instance,
   type LinkCall,
   type RoutingTable,
-  type LiveSession,
   type OpenedSession,
   type Platform,
   type Released,
   type SessionCount,
   type SessionEvent,
+  type SessionList,
 } from "@holdover/core";
 import type { Life, VirtualTime } from "./virtual-time.ts";
 
@@ -150,7 +150,7 @@ export class Link {
         // No service keeps anything here: what the call would meet under way, others do.
         formats: async () => NO_FORMATS,
         samples: async () => ({ samples: [], withheld: 0 }),
-        sessions: async (query) => (await call({ name: "sessions", query })) as LiveSession[],
+        sessions: async (query) => (await call({ name: "sessions", query })) as SessionList,
         ages: async (query) => (await call({ name: "ages", query })) as Awaited<ReturnType<DataPlane["ages"]>>,
         counts: () => now()?.counts?.sessions ?? null,
         tableInForce: () => now()?.counts?.tableNumber ?? null,

@@ -313,7 +313,7 @@ export class Rules implements PinWatch, ClientWatch {
   }
 
   #live(host: Host | null): LiveSession[] {
-    return host ? host.sessions.list({ limit: 10_000 }) : [];
+    return host ? host.sessions.all() : [];
   }
 
   #releaseOf(service: string, release: string) {

@@ -1,5 +1,14 @@
 import { createHash } from "node:crypto";
-import { CHAIN_START, storedEntry, verifyChain, type AuditDraft, type AuditEntry, type AuditLog } from "@holdover/core";
+import {
+  CHAIN_START,
+  isSought,
+  storedEntry,
+  verifyChain,
+  type AuditDraft,
+  type AuditEntry,
+  type AuditFilter,
+  type AuditLog,
+} from "@holdover/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 /** A fresh, empty log. */
@@ -10,6 +19,13 @@ export interface OpenedAuditLog {
   /** From now on the store behind cannot be written to, or can again. */
   refuseWrites(refuse: boolean): Promise<void>;
   close(): Promise<void>;
+}
+
+interface Place {
+  readonly kind: string;
+  readonly service: string | undefined;
+  readonly release: string | undefined;
+  readonly session: string | undefined;
 }
 
 /** What every {@link AuditLog} keeps to. How it finds what was tampered with is for each store's own tests. */
@@ -111,6 +127,48 @@ export function auditLogConformance(name: string, open: () => Promise<OpenedAudi
       expect(await log.tail(0)).toEqual([]);
     });
 
+    describe("with a filter", () => {
+      const drafts = combinations<Place>({
+        kind: ["release.current", "release.retired", "releases.x", "session.cut", "odd"],
+        service: ["chat", "game", undefined],
+        release: ["v1", "v2", undefined],
+        session: ["room", "ROOM", undefined],
+      }).map(draftOf);
+      const filters: readonly AuditFilter[] = combinations({
+        service: [undefined, "chat", "nobody"],
+        release: [undefined, "v2"],
+        session: [undefined, "room"],
+        kinds: [
+          undefined,
+          [],
+          ["release."],
+          ["release.retired"],
+          ["odd", "session.", "release.current", "release.current", "nothing.of-that"],
+        ],
+        sinceMs: [undefined, 60, 120, 1000],
+      });
+
+      it("gives the first entries after a number and the last ones that are sought, and no others", async () => {
+        await log.append(drafts);
+        const all = await log.read(0, 1000);
+        for (const filter of filters) {
+          const sought = all.filter((entry) => isSought(entry, filter));
+          expect(await log.read(0, 1000, filter)).toEqual(sought);
+          expect(await log.read(40, 3, filter)).toEqual(sought.filter(({ seq }) => seq > 40).slice(0, 3));
+          expect(await log.tail(3, filter)).toEqual(sought.slice(-3));
+        }
+        expect(await log.tail(0, { service: "chat" })).toEqual([]);
+      });
+
+      it("finds what was appended last, and after it was opened anew", async () => {
+        await log.append([draft("release.current")]);
+        await log.append([draft("release.retired")]);
+        expect(kinds(await log.tail(5, { kinds: ["release."] }))).toEqual(["release.current", "release.retired"]);
+        log = await opened.reopen();
+        expect(kinds(await log.tail(5, { service: "chat" }))).toEqual(["release.current", "release.retired"]);
+      });
+    });
+
     it("keeps one chain when many append at once", async () => {
       await Promise.all(Array.from({ length: 20 }, (_, index) => log.append([draft(`a${index}`), draft(`b${index}`)])));
       expect((await log.verify()).seq).toBe(40);
@@ -203,6 +261,31 @@ export function auditLogConformance(name: string, open: () => Promise<OpenedAudi
 
 function draft(kind: string): AuditDraft {
   return { atMs: 1_700_000_000_000, kind, actor: "planner", reason: "a test wanted it", service: "chat" };
+}
+
+/** Some tell of what was before the last entry. */
+function draftOf(place: Place, index: number): AuditDraft {
+  const { kind, service, release, session } = place;
+  return {
+    kind,
+    actor: "planner",
+    reason: "a test wanted it",
+    atMs: index + ((index * 7) % 20),
+    ...(service !== undefined && { service }),
+    ...(release !== undefined && { release }),
+    ...(session !== undefined && { session }),
+  };
+}
+
+/** Every choice of one value for each name. */
+function combinations<Choice extends object>(of: {
+  readonly [Name in keyof Choice]: readonly Choice[Name][];
+}): Choice[] {
+  let all: Partial<Choice>[] = [{}];
+  for (const name of Object.keys(of) as (keyof Choice)[]) {
+    all = all.flatMap((one) => of[name].map((value) => Object.assign({ [name]: value }, one)));
+  }
+  return all as Choice[];
 }
 
 function kinds(entries: readonly AuditEntry[]): string[] {

@@ -150,6 +150,27 @@ export function sessionHistoryConformance(name: string, open: () => Promise<Open
       expect(await keys({ service: "game", release: "v2" })).toEqual([]);
     });
 
+    it("lists the ends of a key, of one service or of any", async () => {
+      const ends = [
+        session("a", { endedAtMs: 1 }),
+        session("A", { endedAtMs: 2 }),
+        session("a", { endedAtMs: 3, release: "v2" }),
+        session("a", { endedAtMs: 4, service: "game" }),
+      ];
+      await history.record(
+        "host-a",
+        ends.map((one, index) => ended(index + 1, one)),
+        noAudit,
+      );
+      const times = async (filter: Parameters<SessionHistory["ended"]>[0], limit = 10): Promise<number[]> =>
+        (await history.ended(filter, limit)).map(({ endedAtMs }) => endedAtMs);
+      expect(await times({ key: "a" })).toEqual([4, 3, 1]);
+      expect(await times({ service: "chat", key: "a" })).toEqual([3, 1]);
+      expect(await times({ service: "chat", release: "v2", key: "a" })).toEqual([3]);
+      expect(await times({ key: "a", sinceMs: 3 }, 1)).toEqual([4]);
+      expect(await times({ key: "nobody" })).toEqual([]);
+    });
+
     it("counts every end under its reason, and every disruption, by service and release", async () => {
       const reasons: EndReason[] = ["hangup", "expired", "moved", "cut", "lost", "cut"];
       await history.record(

@@ -14,6 +14,7 @@ import {
   type SignedHeads,
   type StoredAuditEntry,
 } from "@holdover/core";
+import { searchAudit } from "./audit-search.ts";
 import { rowLimit, type Database } from "./database.ts";
 
 /** Stores a change and the entries that tell of it as one transaction, and then tells the subscribers. */
@@ -65,10 +66,16 @@ export function auditChain(database: Database): { log: AuditLog; store: StoreWit
     store,
     log: {
       append: async (drafts) => store(drafts, () => {}),
-      read: async (afterSeq, limit) =>
-        database.read(() => (after.all(afterSeq, rowLimit(limit)) as unknown as StoredAuditEntry[]).map(entryOf)),
-      tail: async (limit) =>
-        database.read(() => (last.all(rowLimit(limit)) as unknown as StoredAuditEntry[]).reverse().map(entryOf)),
+      read: async (afterSeq, limit, filter) =>
+        (filter
+          ? searchAudit(database, filter, { afterSeq }, limit)
+          : database.read(() => after.all(afterSeq, rowLimit(limit)) as unknown as StoredAuditEntry[])
+        ).map(entryOf),
+      tail: async (limit, filter) =>
+        (filter
+          ? searchAudit(database, filter, "last", limit)
+          : database.read(() => (last.all(rowLimit(limit)) as unknown as StoredAuditEntry[]).reverse())
+        ).map(entryOf),
       head: async () => database.read(head),
       verify: async (through) =>
         database.read(() =>

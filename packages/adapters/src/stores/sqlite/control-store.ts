@@ -11,6 +11,7 @@ import {
 } from "@holdover/core";
 import { auditCursors } from "./audit-cursors.ts";
 import { auditChain, signedHeads } from "./audit-log.ts";
+import { AUDIT_INDEXES } from "./audit-search.ts";
 import { openDatabase, type Database, type OpenOptions } from "./database.ts";
 import { forecastStore } from "./forecast-store.ts";
 import type { Format } from "./format.ts";
@@ -103,6 +104,10 @@ const FORMAT: Format = {
     CREATE TABLE audit_cursors (sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     `,
     MEMBER_TABLES,
+    `
+    ${AUDIT_INDEXES}
+    CREATE INDEX ended_by_key ON ended (key, ended_at_ms);
+    `,
   ],
 };
 

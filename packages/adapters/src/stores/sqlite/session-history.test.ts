@@ -6,7 +6,7 @@ import { sessionHistoryConformance } from "@holdover/testkit/conformance/session
 import { CONTROL_FILE, controlStoreOn, MAX_ENDED, openControlStore } from "./control-store.ts";
 import { openDatabase } from "./database.ts";
 import { scratchDir, scratchStore } from "./scratch-store.ts";
-import { ENDED_SINCE } from "./session-history.ts";
+import { endedSince } from "./session-history.ts";
 
 const scratch = (maxEnded: number) =>
   scratchStore(CONTROL_FILE, (file) => {
@@ -46,13 +46,17 @@ it("A history of the first format is taken over: its ends are there, without a l
 });
 
 it.each([
-  ["all", "ended_by_time"],
-  ["service", "ended_by_service"],
-  ["release", "ended_by_release"],
-  ["both", "ended_by_release"],
-] as const)("The newest ends by %s are found by the index %s, without sorting", async (filter, index) => {
+  ["all", {}, "ended_by_time"],
+  ["service", { service: "chat" }, "ended_by_service"],
+  ["release", { release: "v1" }, "ended_by_release"],
+  ["service and release", { service: "chat", release: "v1" }, "ended_by_release"],
+  ["service and key", { service: "chat", key: "a" }, "ended_by_key"],
+  ["all three", { service: "chat", release: "v1", key: "a" }, "ended_by_key"],
+])("The newest ends by %s are found by an index, without sorting", async (_, filter, index) => {
   const { database, close } = scratch(3);
-  const plan = database().sql.prepare(`EXPLAIN QUERY PLAN ${ENDED_SINCE[filter]}`).all();
+  const plan = database()
+    .sql.prepare(`EXPLAIN QUERY PLAN ${endedSince(filter)}`)
+    .all();
   expect(plan.map((row) => row["detail"])).toEqual([expect.stringContaining(`USING INDEX ${index} `)]);
   await close();
 });

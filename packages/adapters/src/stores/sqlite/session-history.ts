@@ -13,13 +13,18 @@ const endedWhere = (condition: string): string =>
    FROM ended WHERE ${condition} ended_at_ms >= :sinceMs ORDER BY ended_at_ms DESC, id DESC LIMIT :limit`;
 
 /** The ends since a time, newest first, by what is asked for; a test looks at how SQLite goes about them. */
-export const ENDED_SINCE = {
-  all: endedWhere(""),
-  service: endedWhere("service = :service AND"),
-  release: endedWhere("release = :release AND"),
-  // The plus keeps SQLite from the index over the service: a release has fewer sessions.
-  both: endedWhere("+service = :service AND release = :release AND"),
-};
+export function endedSince({ service, release, key }: Parameters<SessionHistory["ended"]>[0]): string {
+  // A plus keeps SQLite from an index: of a key there are the fewest, of a service the most.
+  const released = key === undefined ? "release" : "+release";
+  const served = key === undefined && release === undefined ? "service" : "+service";
+  return endedWhere(
+    [
+      ...(key === undefined ? [] : ["key = :key AND"]),
+      ...(release === undefined ? [] : [`${released} = :release AND`]),
+      ...(service === undefined ? [] : [`${served} = :service AND`]),
+    ].join(" "),
+  );
+}
 
 /** @param maxEnded ended sessions that are kept; above it the oldest, by arrival, are dropped */
 export function sessionHistory(database: Database, store: StoreWithAudit, maxEnded: number): SessionHistory {
@@ -43,12 +48,6 @@ export function sessionHistory(database: Database, store: StoreWithAudit, maxEnd
     ]),
   ) as Record<Counted, ReturnType<typeof sql.prepare>>;
   const readTotals = sql.prepare("SELECT * FROM totals ORDER BY service, release");
-  const since = {
-    all: sql.prepare(ENDED_SINCE.all),
-    service: sql.prepare(ENDED_SINCE.service),
-    release: sql.prepare(ENDED_SINCE.release),
-    both: sql.prepare(ENDED_SINCE.both),
-  };
 
   /** Within a transaction. */
   function add(event: SessionEvent): void {
@@ -100,16 +99,16 @@ export function sessionHistory(database: Database, store: StoreWithAudit, maxEnd
       return last;
     },
 
-    ended: async ({ service, release, sinceMs = Number.NEGATIVE_INFINITY }, limit) => {
-      const rest = { sinceMs, limit: rowLimit(limit) };
-      return database.read(() => {
-        if (service === undefined) {
-          return sessionsOf(release === undefined ? since.all.all(rest) : since.release.all({ release, ...rest }));
-        }
-        if (release === undefined) return sessionsOf(since.service.all({ service, ...rest }));
-        return sessionsOf(since.both.all({ service, release, ...rest }));
-      });
-    },
+    ended: async ({ service, release, key, sinceMs = Number.NEGATIVE_INFINITY }, limit) =>
+      database.read(() => {
+        const given = {
+          ...(service !== undefined && { service }),
+          ...(release !== undefined && { release }),
+          ...(key !== undefined && { key }),
+        };
+        const query = sql.prepare(endedSince(given));
+        return sessionsOf(query.all({ ...given, sinceMs, limit: rowLimit(limit) }));
+      }),
 
     totals: async () => database.read(() => (readTotals.all() as unknown as TotalsRow[]).map(totalsOf)),
   };
