@@ -1,0 +1,107 @@
+import type { ForecastView, ReleaseView } from "@holdover/control/api";
+import { halfOf } from "./session-scale.ts";
+import { roundSpan } from "./time-axis.ts";
+
+type Retention = ReleaseView["retention"];
+
+/** A forecast of so few sessions is drawn as none: it is a number, not a picture. */
+const HARDLY_ANY = 0.05;
+
+/** What is drawn ahead of now in a lane: nothing that nobody claims. */
+export type Ahead =
+  | { readonly kind: "nothing" }
+  /** It takes new sessions: it goes on, and nobody says how thick. */
+  | { readonly kind: "open"; readonly half: number }
+  /** It will retire, and nobody can tell when. */
+  | { readonly kind: "unknown"; readonly ends: readonly End[] }
+  | {
+      readonly kind: "fan";
+      readonly points: readonly FanPoint[];
+      readonly retires: Retires;
+      readonly ends: readonly End[];
+    };
+
+export interface FanPoint {
+  readonly x: number;
+  /** Half the thickness, px: of the fewest, the median and the most sessions of the 80% interval. */
+  readonly low: number;
+  readonly median: number;
+  readonly high: number;
+}
+
+interface Retires {
+  readonly lowX: number;
+  readonly medianX: number;
+  readonly highX: number;
+  readonly medianMs: number;
+}
+
+/** A moment that ends what is left. */
+interface End {
+  readonly kind: "deadline" | "hard-stop";
+  readonly atMs: number;
+  readonly x: number;
+}
+
+/** The time ahead has a scale of its own where the story needs more of it than the past's scale leaves room for. */
+export interface AheadAxis {
+  readonly spanMs: number;
+  readonly pxPerMs: number;
+  /** x of a moment, before what has passed since the anchor is taken off. */
+  readonly xOf: (atMs: number) => number;
+}
+
+/** How much time ahead shows the ends of these; undefined: none tells of an end. */
+export function spanAhead(retentions: readonly NonNullable<Retention>[], nowMs: number): number | undefined {
+  const needs = retentions.flatMap(({ retires, deadlineMs, rule }) => {
+    const deadline = deadlineMs === null ? undefined : deadlineMs - nowMs;
+    if (!retires) return deadline ?? [];
+    // A late end far beyond the median would press all else against now.
+    const story = Math.min(retires.highMs - nowMs, 4 * Math.max(1, retires.medianMs - nowMs));
+    const near = deadline !== undefined && (rule === "grace" || deadline < 1.6 * story);
+    return near ? Math.max(story, deadline) : story;
+  });
+  return needs.length === 0 ? undefined : roundSpan(1.06 * Math.max(0, ...needs));
+}
+
+/** Of a release that takes no new sessions. */
+export function aheadOf(
+  retention: Retention,
+  left: ForecastView["left"],
+  { xOf }: AheadAxis,
+  pxPerSession: number,
+): Ahead {
+  if (!retention) return { kind: "unknown", ends: [] };
+  const { deadlineMs, hardStopMs, retires } = retention;
+  const ends: End[] = [];
+  if (deadlineMs !== null && deadlineMs !== hardStopMs) {
+    ends.push({ kind: "deadline", atMs: deadlineMs, x: xOf(deadlineMs) });
+  }
+  if (hardStopMs !== null) ends.push({ kind: "hard-stop", atMs: hardStopMs, x: xOf(hardStopMs) });
+  if (!retires) return { kind: "unknown", ends };
+  const half = (sessions: number) => halfOf(sessions < HARDLY_ANY ? 0 : sessions, pxPerSession);
+  return {
+    kind: "fan",
+    points: (left ?? []).map(({ atMs, low, median, high }) => ({
+      x: xOf(atMs),
+      low: half(low),
+      median: half(median),
+      high: half(high),
+    })),
+    retires: {
+      lowX: xOf(retires.lowMs),
+      medianX: xOf(retires.medianMs),
+      highX: xOf(retires.highMs),
+      medianMs: retires.medianMs,
+    },
+    ends,
+  };
+}
+
+/** The outline of one side of the fan as an SVG path around y = 0. */
+export function fanPath(points: readonly FanPoint[], side: "low" | "median" | "high"): string {
+  const place = (x: number, y: number) => `${Math.round(x * 10) / 10} ${Math.round(y * 10) / 10}`;
+  const above = points.map((point) => place(point.x, -point[side]));
+  const below = points.toReversed().map((point) => place(point.x, point[side]));
+  return `M${above.join("L")}L${below.join("L")}Z`;
+}

@@ -1,0 +1,74 @@
+import type { ReleaseView, ServiceView, TimelineView } from "@holdover/control/api";
+
+/** More lanes than this, and those of releases that are gone share one. */
+const MOST_LANES = 8;
+const COLOURS = 6;
+
+/** What a lane shows, before anything has a place. */
+export interface LaneRow {
+  /** The release's id; of the one in which those that are gone are folded: undefined. */
+  readonly release: string | undefined;
+  readonly folded: readonly string[];
+  readonly colour: number;
+  readonly state: ReleaseView["state"];
+  readonly percent: number;
+  readonly live: number | null;
+  readonly retention: ReleaseView["retention"];
+  readonly sessions: readonly (number | null)[];
+}
+
+const GONE = new Set<ReleaseView["state"]>(["retired", "failed"]);
+
+/** Newest first; where there are many, those that are gone and older than the current release are one row at the end. */
+export function laneRows(timeline: TimelineView, releases: ServiceView["releases"]): LaneRow[] {
+  const order = new Map(releases.map(({ id }, index) => [id, index]));
+  const known = new Map(releases.map((release) => [release.id, release]));
+  const samples = new Map(timeline.lanes.map(({ release, sessions }) => [release, sessions]));
+  const alive = releases.filter(({ id, state }) => !samples.has(id) && !GONE.has(state)).map(({ id }) => id);
+  const ids = [...samples.keys(), ...alive].sort((a, b) => (order.get(b) ?? -1) - (order.get(a) ?? -1));
+  const rows = ids.map((id): LaneRow => {
+    const release = known.get(id);
+    const state = release?.state ?? "retired";
+    return {
+      release: id,
+      folded: [],
+      colour: ((order.get(id) ?? 0) % COLOURS) + 1,
+      state,
+      percent: release?.percent ?? 0,
+      live: GONE.has(state) ? 0 : liveOf(release),
+      retention: release?.retention ?? null,
+      sessions: samples.get(id) ?? [],
+    };
+  });
+  if (rows.length <= MOST_LANES) return rows;
+  const current = rows.findIndex(({ state }) => state === "current");
+  const folds = (row: LaneRow, index: number) => GONE.has(row.state) && index > current;
+  const gone = rows.filter(folds);
+  return gone.length < 2
+    ? rows
+    : [...rows.filter((row, index) => !folds(row, index)), foldedRow(gone, timeline.moments)];
+}
+
+function liveOf(release: ReleaseView | undefined): number | null {
+  const sessions = release?.sessions;
+  return sessions ? sessions.open + sessions.lingering : null;
+}
+
+function foldedRow(rows: readonly LaneRow[], moments: number): LaneRow {
+  const sessions = Array.from({ length: moments }, (_, index) =>
+    rows.reduce<number | null>((sum, row) => {
+      const count = row.sessions[index] ?? null;
+      return sum === null || count === null ? null : sum + count;
+    }, 0),
+  );
+  const folded = rows.flatMap(({ release }) => release ?? []).reverse();
+  return { release: undefined, folded, colour: 0, state: "retired", percent: 0, live: 0, retention: null, sessions };
+}
+
+/** The most sessions that are seen of it. */
+export function peakOf({ sessions, live }: LaneRow, { fromMs, stepMs }: TimelineView, firstMs: number): number {
+  const from = Math.max(0, Math.floor((firstMs - fromMs) / stepMs));
+  let peak = live ?? 0;
+  for (let index = from; index < sessions.length; index++) peak = Math.max(peak, sessions[index] ?? 0);
+  return peak;
+}
