@@ -2,7 +2,6 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { formatDuration, type AuditEntry, type HoldoverConfig } from "@holdover/core";
 import { startHost, type Addresses, type Host } from "./host-process.ts";
-import { createSignalCount } from "./signal-count.ts";
 import { VERSION } from "./version.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -13,10 +12,8 @@ export interface ForegroundOptions {
   readonly stateDir: string;
   readonly json: boolean;
   readonly print: (line: string) => void;
-  /** Tells a parent that waits for it. */
+  /** Tells a parent that waits in the foreground for this one in the background. */
   readonly onReady: (addresses: Addresses) => void;
-  /** Tells it that no new session is taken any more. */
-  readonly onClosing: () => void;
 }
 
 /**
@@ -31,19 +28,10 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   const say = (line: string): void => {
     if (!json) print(line);
   };
-  const notice = (entry: AuditEntry): void => {
-    const line = noticeOf(entry);
-    if (line !== null) say(`${new Date(entry.atMs).toTimeString().slice(0, 8)}  ${line}`);
-  };
   let signals = 0;
-  const countSignal = createSignalCount();
   let host: Host | null = null;
-  let closing = false;
-  let nobodyThere = 0;
-  const onSignal = (signal: NodeJS.Signals): void => {
-    const number = countSignal(signal, performance.now());
-    if (number === null) return;
-    signals = number;
+  const onSignal = (): void => {
+    signals += 1;
     if (signals > 2 || (!host && signals > 1)) process.exit(130);
     host?.close(signals > 1);
   };
@@ -64,13 +52,10 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
         options.onReady(addresses);
       },
       onNotice: (entry) => {
-        // On the way out these are many, and told in one line.
-        if (closing && entry.kind === "session.cut" && entry.detail?.["connectionsClosed"] === 0) nobodyThere += 1;
-        else notice(entry);
+        const line = noticeOf(entry);
+        if (line !== null) say(`${new Date(entry.atMs).toTimeString().slice(0, 8)}  ${line}`);
       },
       onClosing: (live, how) => {
-        closing = true;
-        options.onClosing();
         if (live === 0) return say("Stopping.");
         const connections = `${live} live ${live === 1 ? "connection" : "connections"}`;
         if (how === "cut") return say(`Cutting ${connections}, within the disconnect cap.`);
@@ -79,8 +64,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
     });
     if (signals > 0) host.close(false);
     await host.closed;
-    const lingering = `${nobodyThere} lingering ${nobodyThere === 1 ? "session" : "sessions"}`;
-    say(nobodyThere === 0 ? "Stopped." : `Stopped. ${lingering}, with nobody connected, ended with their instances.`);
+    say("Stopped.");
     return 0;
   } finally {
     for (const signal of SIGNALS) process.off(signal, onSignal);

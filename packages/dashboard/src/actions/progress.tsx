@@ -1,0 +1,120 @@
+import type { PreviewRequest, ReleaseView, ServiceView } from "@holdover/control/api";
+import { entries } from "../data/audit-feed.ts";
+import { status } from "../data/store.ts";
+import { Callout } from "../parts/callout.tsx";
+import { clockTime, counted, number } from "../words/figures.ts";
+import { entryWords } from "../words/audit-words.ts";
+
+/** How an action that was taken goes on. */
+export interface Standing {
+  readonly tone: "busy" | "good" | "bad";
+  readonly text: string;
+  /** From 0 to 1, where a part is done; null: nothing to measure. */
+  readonly share: number | null;
+}
+
+/** Entries that are told of while an action runs. */
+const TOLD = 8;
+
+interface ProgressProps {
+  readonly service: string;
+  readonly request: PreviewRequest;
+  /** Epoch ms by the server at which it was asked for. */
+  readonly sinceMs: number;
+}
+
+/** What has become of an action, and what happened since it was asked for. */
+export function Progress({ service, request, sinceMs }: ProgressProps) {
+  const view = status.value?.services.find(({ name }) => name === service);
+  const { tone, text, share } = standingOf(request, view);
+  const since = entries.value.filter((entry) => entry.service === service && entry.atMs >= sinceMs - 50).slice(-TOLD);
+  return (
+    <>
+      <Callout tone={tone === "busy" ? "quiet" : tone}>
+        <p role="status">
+          <strong>{text}</strong>
+        </p>
+        {share !== null && tone === "busy" && <progress value={share} max={1} aria-label="How far it is" />}
+      </Callout>
+      {since.length > 0 && (
+        <ol class="story" aria-label="What happened since">
+          {since.map((entry) => (
+            <li key={entry.seq}>
+              <time class="quiet">{clockTime(entry.atMs)}</time> {entryWords(entry)}
+            </li>
+          ))}
+        </ol>
+      )}
+    </>
+  );
+}
+
+/** How an action stands by what control tells of the service now. */
+function standingOf(request: PreviewRequest, service: ServiceView | undefined): Standing {
+  const find = (id: string): ReleaseView | undefined => service?.releases.find((release) => release.id === id);
+  switch (request.action) {
+    case "deploy":
+      return deployStanding(request.release, find(request.release));
+    case "promote":
+      return done(`${request.release} is current: new sessions start on it.`);
+    case "ramp":
+      return done(`${request.release} takes ${number(request.percent)}% of the new sessions.`);
+    case "rollback":
+      return done(
+        service?.current == null ? "Rolled back." : `${service.current} is current again: new sessions start on it.`,
+      );
+    case "retire":
+      return retireStanding(request.release, find(request.release));
+    case "restart":
+      return restartStanding(find(service?.current ?? ""));
+    case "move":
+      return done("Its connections were asked to come back. They are placed anew on the current release.");
+  }
+}
+
+const done = (text: string): Standing => ({ tone: "good", text, share: null });
+const busy = (text: string, share: number | null): Standing => ({ tone: "busy", text, share });
+
+function deployStanding(id: string, release: ReleaseView | undefined): Standing {
+  if (!release) return busy(`${id} is being taken up.`, null);
+  const ready = release.instances.filter(({ state }) => state === "ready").length;
+  switch (release.state) {
+    case "starting":
+      return busy(
+        ready < release.instancesWanted
+          ? `${id} is starting: ${number(ready)} of ${counted(release.instancesWanted, "instance")} healthy.`
+          : `${id} is healthy; its gate is tried.`,
+        ready / (release.instancesWanted + 1),
+      );
+    case "ready":
+      return release.then === "wait" ? done(`${id} is ready and waits for your word.`) : busy(`${id} is ready.`, 1);
+    case "ramping":
+      return done(`${id} takes ${number(release.percent)}% of the new sessions.`);
+    case "current":
+      return done(`${id} is current: new sessions start on it.`);
+    case "failed":
+      return { tone: "bad", text: `${id} failed: ${release.failure?.problem ?? "see its log"}`, share: null };
+    case "retained":
+    case "expiring":
+    case "retired":
+      return done(`${id} is ${release.state}.`);
+  }
+}
+
+function retireStanding(id: string, release: ReleaseView | undefined): Standing {
+  if (!release || release.state === "retired") return done(`${id} is retired: no session, no instance.`);
+  const { sessions } = release;
+  if (sessions === null) return busy(`${id} is ${release.state}; how many sessions are left is not known.`, null);
+  const left = sessions.open + sessions.lingering;
+  return busy(`${id} is ${release.state}: ${counted(left, "session")} left.`, null);
+}
+
+function restartStanding(release: ReleaseView | undefined): Standing {
+  const restart = release?.restart;
+  if (!release || !restart) return done("All instances are replaced.");
+  const left = restart.waiting.length + restart.leaving.length;
+  return busy(
+    `${number(restart.leaving.length)} being replaced, ${number(restart.waiting.length)} waiting.`,
+    1 - left / Math.max(left, release.instancesWanted),
+  );
+}

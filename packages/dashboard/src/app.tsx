@@ -1,0 +1,51 @@
+import { useEffect } from "preact/hooks";
+import { asked } from "./actions/asked.ts";
+import { ActionDialog } from "./actions/action-dialog.tsx";
+import { isLive, status, token } from "./data/store.ts";
+import { Header } from "./header.tsx";
+import { Overview } from "./overview/overview.tsx";
+import { Modal } from "./parts/modal.tsx";
+import { Tip } from "./parts/told.tsx";
+import { route } from "./route.ts";
+import { SignInForm, SignInPage } from "./sign-in.tsx";
+import { Connecting, Staleness } from "./staleness.tsx";
+
+const TITLES = { overview: "Overview", sessions: "Sessions", session: "Session", audit: "Audit" } as const;
+
+export function App() {
+  const { view } = route.value;
+  useEffect(() => {
+    document.title = `${TITLES[view]} · Holdover`;
+  }, [view]);
+  const signedIn = token.value !== null;
+  if (!signedIn && status.value === null) return <SignInPage />;
+  return (
+    <div class={isLive.value ? "page" : "page stale"}>
+      <a class="skip" href="#content">
+        Skip to the content
+      </a>
+      <Header />
+      <Staleness />
+      <main id="content" tabIndex={-1}>
+        {status.value === null ? <Connecting /> : <View />}
+      </main>
+      {asked.value && <ActionDialog key={asked.value} asked={asked.value} />}
+      {!signedIn && (
+        <Modal title="Sign in again" firm onClose={() => {}}>
+          <SignInForm />
+        </Modal>
+      )}
+      <Tip />
+    </div>
+  );
+}
+
+function View() {
+  switch (route.value.view) {
+    case "overview":
+    case "sessions":
+    case "session":
+    case "audit":
+      return <Overview />;
+  }
+}

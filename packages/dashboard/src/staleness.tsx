@@ -1,0 +1,47 @@
+import { broken, countsKnown, freshness, isLive, nowMs, restartedAtMs, serverClock, status } from "./data/store.ts";
+import { clockTime, duration } from "./words/figures.ts";
+
+/** For how long it is told that control was started anew, ms. */
+const RESTART_TOLD_MS = 60_000;
+
+/** Says, where it is so, that what the page shows is not what is now; and that control is another one. */
+export function Staleness() {
+  const fresh = freshness.value;
+  const restarted = restartedAtMs.value;
+  return (
+    <div role="status" class="staleness">
+      {fresh.kind === "stale" && (
+        <p class="bar bad">
+          <strong>Not live.</strong> What you see was so at {clockTime(serverClock.now() - fresh.ageMs)},{" "}
+          {duration(fresh.ageMs)} ago. {fresh.why === "broken" ? brokenWords() : "Control has said nothing since."}{" "}
+          Sessions go on without this page, and without control.
+        </p>
+      )}
+      {isLive.value && !countsKnown.value && status.value && (
+        <p class="bar bad">
+          <strong>Counts are not known.</strong> Control has no link to the host. Sessions go on by the last routing
+          table.
+        </p>
+      )}
+      {isLive.value && restarted !== null && nowMs.value - restarted < RESTART_TOLD_MS && (
+        <p class="bar quiet">Control was started anew at {clockTime(restarted)}. No session noticed.</p>
+      )}
+    </div>
+  );
+}
+
+function brokenWords(): string {
+  const now = broken.value;
+  if (!now) return "The connection broke.";
+  const inMs = Math.max(0, now.againAt - performance.now());
+  return `${now.failure.what} ${inMs < 1000 ? "Trying again now." : `Trying again in ${duration(inMs)}.`}`;
+}
+
+export function Connecting() {
+  const now = broken.value;
+  return (
+    <p class="empty" role="status">
+      {now ? `${now.failure.what} ${now.failure.next}` : "Connecting…"}
+    </p>
+  );
+}
