@@ -8,10 +8,12 @@ import { makeStateDir, stateDirOf } from "./state-dir.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/holdover.js", import.meta.url));
 
-/** What a host in the background tells the command that started it, once. */
+/** What a host tells the process that started it, where there is a channel to it: first whether it serves. */
 export type HostMessage =
   | { readonly type: "ready"; readonly addresses: Addresses }
-  | { readonly type: "failed"; readonly error: ErrorBody };
+  | { readonly type: "failed"; readonly error: ErrorBody }
+  /** It takes no new session any more and waits for the live ones to end. */
+  | { readonly type: "closing" };
 
 /**
  * Starts a host that goes on after this process; its output goes to `logs/up.log` in the state directory.
@@ -27,8 +29,10 @@ export async function startInBackground(configFile: string, stateDir: string): P
       detached: true,
       stdio: ["ignore", output.fd, output.fd, "ipc"],
     });
-    const message = await new Promise<HostMessage>((resolve, reject) => {
-      child.once("message", (first: HostMessage) => resolve(first));
+    const message = await new Promise<Exclude<HostMessage, { type: "closing" }>>((resolve, reject) => {
+      child.on("message", (one: HostMessage) => {
+        if (one.type !== "closing") resolve(one);
+      });
       child.once("error", reject);
       child.once("exit", (code, signal) => {
         const how = signal ?? `exit code ${code}`;

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { formatDuration, type AuditEntry, type HoldoverConfig } from "@holdover/core";
 import { startHost, type Addresses, type Host } from "./host-process.ts";
+import { createSignalCount } from "./signal-count.ts";
 import { VERSION } from "./version.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -12,8 +13,10 @@ export interface ForegroundOptions {
   readonly stateDir: string;
   readonly json: boolean;
   readonly print: (line: string) => void;
-  /** Tells a parent that waits in the foreground for this one in the background. */
+  /** Tells a parent that waits for it. */
   readonly onReady: (addresses: Addresses) => void;
+  /** Tells it that no new session is taken any more. */
+  readonly onClosing: () => void;
 }
 
 /**
@@ -28,10 +31,19 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   const say = (line: string): void => {
     if (!json) print(line);
   };
+  const notice = (entry: AuditEntry): void => {
+    const line = noticeOf(entry);
+    if (line !== null) say(`${new Date(entry.atMs).toTimeString().slice(0, 8)}  ${line}`);
+  };
   let signals = 0;
+  const countSignal = createSignalCount();
   let host: Host | null = null;
-  const onSignal = (): void => {
-    signals += 1;
+  let closing = false;
+  let nobodyThere = 0;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    const number = countSignal(signal, performance.now());
+    if (number === null) return;
+    signals = number;
     if (signals > 2 || (!host && signals > 1)) process.exit(130);
     host?.close(signals > 1);
   };
@@ -52,10 +64,13 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
         options.onReady(addresses);
       },
       onNotice: (entry) => {
-        const line = noticeOf(entry);
-        if (line !== null) say(`${new Date(entry.atMs).toTimeString().slice(0, 8)}  ${line}`);
+        // On the way out these are many, and told in one line.
+        if (closing && entry.kind === "session.cut" && entry.detail?.["connectionsClosed"] === 0) nobodyThere += 1;
+        else notice(entry);
       },
       onClosing: (live, how) => {
+        closing = true;
+        options.onClosing();
         if (live === 0) return say("Stopping.");
         const connections = `${live} live ${live === 1 ? "connection" : "connections"}`;
         if (how === "cut") return say(`Cutting ${connections}, within the disconnect cap.`);
@@ -64,7 +79,8 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
     });
     if (signals > 0) host.close(false);
     await host.closed;
-    say("Stopped.");
+    const lingering = `${nobodyThere} lingering ${nobodyThere === 1 ? "session" : "sessions"}`;
+    say(nobodyThere === 0 ? "Stopped." : `Stopped. ${lingering}, with nobody connected, ended with their instances.`);
     return 0;
   } finally {
     for (const signal of SIGNALS) process.off(signal, onSignal);

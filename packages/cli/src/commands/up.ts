@@ -45,7 +45,8 @@ async function runUp({ configFile, detach, json }: UpOptions): Promise<number> {
     return 0;
   }
   const { runForeground } = await import("../foreground.ts");
-  const tellParent = (message: HostMessage): void => void process.send?.(message);
+  // The parent may have gone; with a callback that is no error.
+  const tellParent = (message: HostMessage): void => void process.send?.(message, () => {});
   try {
     return await runForeground({
       config,
@@ -54,6 +55,7 @@ async function runUp({ configFile, detach, json }: UpOptions): Promise<number> {
       json,
       print: (line) => console.log(line),
       onReady: (addresses) => tellParent({ type: "ready", addresses }),
+      onClosing: () => tellParent({ type: "closing" }),
     });
   } catch (thrown) {
     tellParent({ type: "failed", error: asHoldoverError(thrown).body() });
