@@ -145,9 +145,14 @@ async function runControl(state: StateDir, again: boolean): Promise<void> {
   const metrics = createMetrics({
     status: () => control.status(),
     traffic: () => link.dataPlane.traffic(),
+    link: () => link.health(),
     totals: () => store.history.totals(),
     auditHead: () => store.audit.head(),
+    auditUnsigned: () => signing.isFailing(),
     auditSinks: () => sinks.states(),
+    rejections: () => authority.rejections(),
+    store: () => store.health(),
+    openStreams: () => api.openStreams(),
   });
   const api = await createApi({
     operations: control,

@@ -26,6 +26,7 @@ import {
 import { parseAddress } from "./address.ts";
 import { keepControl } from "./control-child.ts";
 import type { ControlConfig } from "./control-process.ts";
+import { watchHealth } from "./host-health.ts";
 import { createLogger } from "./logger.ts";
 import { makeStateDir, secretAt, stateDirOf, writeWhole, type StateDir } from "./state-dir.ts";
 import { systemClock } from "./system-clock.ts";
@@ -147,6 +148,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
     await secretAt(state.token);
     await writeWhole(state.config, JSON.stringify(controlConfig(options)));
 
+    const health = watchHealth({ store, sessionsMost: config.limits.sessions, clock: systemClock });
+    undo.push(() => health.stop());
     const closing = Promise.withResolvers<void>();
     const startClosing = (how: "finish" | "cut"): void => {
       if (!router.closing()) systemClock.after(config.shutdownGrace, () => router.startClosing("cut"));
@@ -160,11 +163,12 @@ export async function startHost(options: HostOptions): Promise<Host> {
       address: listen,
       pins: store.pins,
       instances: () => platform.instances(),
-      counts: () => ({
+      counts: (links) => ({
         tableNumber: router.table().number,
         closing: router.closing(),
         sessions: Object.fromEntries(router.counts()),
         traffic: router.traffic(),
+        health: health.read(links),
       }),
       handle: (call) => handle(call, { router, platform, membership, workerSocket: state.workerSocket, startClosing }),
       log,
@@ -202,6 +206,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
           () => drained(link),
           () => control.stop(),
           () => link.close(),
+          () => health.stop(),
           () => platform.close(),
           () => stopForgetting(),
           () => store.close(),

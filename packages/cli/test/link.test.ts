@@ -14,6 +14,7 @@ import {
   type SessionEvent,
 } from "@holdover/core";
 import { openHostLink, type HostLink } from "@holdover/router";
+import { IDLE_HOST, idleTraffic } from "@holdover/testkit/idle-host";
 import { ManualClock } from "@holdover/testkit/manual-clock";
 import { MemoryPinStore } from "@holdover/testkit/memory-pin-store";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -67,11 +68,12 @@ function openHost(name = "host-1"): FakeHost {
     address: "http://127.0.0.1:8080",
     pins,
     instances: () => host.instances,
-    counts: () => ({
+    counts: (links) => ({
       tableNumber: host.tableNumber,
       closing: false,
       sessions: { "rooms-v1-1": { open: 1, lingering: 0, connections: 2, wedged: 0 } },
-      traffic: { requests: 1, upgrades: 1, connections: 2, refused: {} },
+      traffic: idleTraffic(),
+      health: { ...IDLE_HOST, links },
     }),
     handle: async (call) => {
       calls.push(call);

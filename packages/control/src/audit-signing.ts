@@ -40,6 +40,8 @@ export interface AuditSigningOptions {
 export interface AuditSigning {
   /** Signs the head as it is, and from now on whenever it has moved, once a minute at the most. Never throws. */
   start(): Promise<void>;
+  /** Whether the head could not be signed when it was last to be. */
+  isFailing(): boolean;
   /** Signs the head for the last time. Never throws. */
   stop(): Promise<void>;
   /**
@@ -66,6 +68,7 @@ export function createAuditSigning({ audit, heads, signer, verify, clock, log }:
   let signedOnce = false;
   let stopped = false;
   let told = "";
+  let failing = false;
 
   async function lastSigned(): Promise<SignedHead | null> {
     const last = await heads.last();
@@ -123,12 +126,18 @@ export function createAuditSigning({ audit, heads, signer, verify, clock, log }:
 
   /** One after the other: the second looks at what the first has stored. */
   function sign(): Promise<void> {
-    signing = signing.then(signNow).catch((thrown: unknown) => {
-      const error = asHoldoverError(thrown);
-      // The same once a minute would tell nothing new.
-      if (told !== error.message) log.error({ err: error }, "the head of the audit log was not signed");
-      told = error.message;
-    });
+    signing = signing.then(signNow).then(
+      () => {
+        failing = false;
+      },
+      (thrown: unknown) => {
+        const error = asHoldoverError(thrown);
+        failing = true;
+        // The same once a minute would tell nothing new.
+        if (told !== error.message) log.error({ err: error }, "the head of the audit log was not signed");
+        told = error.message;
+      },
+    );
     return signing;
   }
 
@@ -150,6 +159,7 @@ export function createAuditSigning({ audit, heads, signer, verify, clock, log }:
       await sign();
       signAgain();
     },
+    isFailing: () => failing,
     async stop() {
       stopped = true;
       cancel();

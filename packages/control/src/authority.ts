@@ -5,6 +5,7 @@ import {
   INSTANCE_ID_CHARS,
   memberRejected,
   PUBLIC_KEY,
+  REJECTION_REASONS,
   rejectionOf,
   REVOKED_MOST,
   signCertificate,
@@ -21,6 +22,7 @@ import {
   type MemberStore,
   type Membership,
   type Rejection,
+  type RejectionReason,
   type RoutingTable,
   type SignedText,
   type Trust,
@@ -86,6 +88,8 @@ export interface Authority {
   issue(request: CertificateRequest): Promise<SignedText>;
   /** Audits what a host or a worker refused. So many at once are told one by one, the rest is counted. Never throws. */
   rejected(rejection: Rejection): Promise<void>;
+  /** How often members were refused, by hosts and here, since this process began. */
+  rejections(): Readonly<Record<RejectionReason, number>>;
   /**
    * Takes a new key. The one before goes on signing for a day.
    * @throws HoldoverError SIGNING_KEYS_MOST, KEY_UNREADABLE, STORE_FAILED, and what `changed` throws: it is rotated then
@@ -126,6 +130,15 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
     changed: () => options.changed(trust()),
   });
   const audit = createRejectionAudit(options.audit, clock, options.log);
+  const rejections = Object.fromEntries(REJECTION_REASONS.map((reason) => [reason, 0])) as Record<
+    RejectionReason,
+    number
+  >;
+
+  function rejected(rejection: Rejection): Promise<void> {
+    rejections[rejection.reason] += 1;
+    return audit(rejection);
+  }
 
   function trust(): Trust {
     return { epoch: membership.epoch, keys: keys.signers().map(({ publicKey }) => publicKey), revoked: revoked() };
@@ -248,10 +261,11 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
     issue: (request) =>
       exclusive(() => issue(request)).catch(async (thrown: unknown) => {
         const rejection = rejectionOf(thrown, request.instance);
-        if (rejection) await audit(rejection);
+        if (rejection) await rejected(rejection);
         throw thrown;
       }),
-    rejected: audit,
+    rejected,
+    rejections: () => ({ ...rejections }),
     rotate: (actor, reason) =>
       exclusive(async () => {
         if (membership.keys.length >= TRUSTED_KEYS_MOST) {

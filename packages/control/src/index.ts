@@ -6,5 +6,5 @@ export { createAuthority, type Authority, type AuthorityOptions, type Certificat
 export type { Builds, GateResult, GateRun } from "./builds.ts";
 export { Control, type ControlOptions } from "./control.ts";
 export { knownInstance } from "./known-instance.ts";
-export { createMetrics } from "./metrics.ts";
+export { createMetrics } from "./metrics/metrics.ts";
 export type { Operations } from "./operations.ts";

@@ -1,5 +1,6 @@
 import {
   admissionOf,
+  allowedCuts,
   currentRelease,
   isAlive,
   lingerAt,
@@ -137,6 +138,7 @@ export function retentionView(service: ServiceRecord, release: ReleaseRecord, kn
     hardStopMs: window.hardStopMs,
     floorUntilMs: window.floorUntilMs,
     fromSessions: window.fromSessions,
+    ...(policy.policy === "budget" && { allowedCuts: allowedCuts(policy.disruptionBudget, state.live) }),
     wouldCut: window.wouldCut ?? null,
     retires: retirementView(outlook, left, window.rule === "forecast" ? null : window.deadlineMs),
     why: window.why,

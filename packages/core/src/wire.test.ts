@@ -1,4 +1,5 @@
 import * as fc from "fast-check";
+import { LATENCY_BOUNDS_S } from "./latencies.ts";
 import { REJECTION_REASONS } from "./member-rejection.ts";
 import { describe, expect, expectTypeOf, test } from "vitest";
 import { codeOf } from "../test/sample-service.ts";
@@ -188,6 +189,9 @@ const toHost: { [Type in ToHost["type"]]: fc.Arbitrary<Extract<ToHost, { type: T
   ),
   "events-stored": fc.record({ type: fc.constant("events-stored"), upToSeq: count }),
 };
+const seconds = fc.double({ min: 0, noNaN: true, noDefaultInfinity: true }).map((value) => value || 0);
+const buckets = LATENCY_BOUNDS_S.length + 1;
+const latencies = fc.record({ counts: fc.array(count, { minLength: buckets, maxLength: buckets }), sumS: seconds });
 const counts = fc.record({ open: count, lingering: count, connections: count, wedged: count });
 const toControl: { [Type in ToControl["type"]]: fc.Arbitrary<Extract<ToControl, { type: Type }>> } = {
   hello: fc.record({ type: fc.constant("hello"), protocol: count, host: text, address: text }),
@@ -197,7 +201,26 @@ const toControl: { [Type in ToControl["type"]]: fc.Arbitrary<Extract<ToControl, 
     tableNumber: count,
     closing: fc.boolean(),
     sessions: byName(counts),
-    traffic: fc.record({ requests: count, upgrades: count, connections: count, refused: byName(count) }),
+    traffic: fc.record({
+      requests: count,
+      upgrades: count,
+      connections: count,
+      refused: byName(count),
+      placing: latencies,
+      added: fc.record({ known: latencies, placed: latencies }),
+      stale: fc.record({ claim: count, write: count, attach: count }),
+    }),
+    health: fc.record({
+      startedAtMs: timeMs,
+      cpuS: seconds,
+      residentBytes: count,
+      heapUsedBytes: count,
+      loopLag: fc.record({ p50S: seconds, p99S: seconds, maxS: seconds }),
+      store: fc.record({ bytes: count, failures: count }),
+      events: fc.option(fc.record({ waiting: count, dropped: count })),
+      links: count,
+      sessionsMost: count,
+    }),
   }),
   events: fc.record({ type: fc.constant("events"), events: fc.array(sessionEvent, { maxLength: 3 }) }),
   reply: fc.record(

@@ -1,13 +1,15 @@
 import { z } from "zod";
 import { errorBody, readMessage } from "./link-message.ts";
 import { formatTrialRequest } from "./format-gate.ts";
+import { hostHealth } from "./host-health.ts";
+import { latencies } from "./latencies.ts";
 import { samplesRequest } from "./saved-samples.ts";
 import { REJECTION_REASONS } from "./member-rejection.ts";
 import { sessionRequest } from "./session-request.ts";
 import { signedText } from "./signed-text.ts";
 
 /** The control link speaks JSON, one message a line. Both ends must speak the same version. */
-export const LINK_PROTOCOL = 4;
+export const LINK_PROTOCOL = 5;
 
 /** A longer line closes the link: 300 services of 200 instances are some 6 MB. */
 export const LINK_LINE_BYTES = 16 * 1024 * 1024;
@@ -159,7 +161,10 @@ const toHost = z.discriminatedUnion("type", [
   z.object({ type: z.literal("events-stored"), upToSeq: z.int() }),
 ]);
 
-/** What a host sends to control. `hello` comes first, then `instances` and `counts`, and again after every change. */
+/**
+ * What a host sends to control. `hello` comes first, then `instances` and `counts`, and again after every change; `counts`
+ * every few seconds all the same, so that one that says nothing is known to be stuck.
+ */
 const toControl = z.discriminatedUnion("type", [
   z.object({ type: z.literal("hello"), protocol: z.int(), host: z.string(), address: z.string() }),
   z.object({ type: z.literal("instances"), instances: z.array(instance) }),
@@ -176,7 +181,11 @@ const toControl = z.discriminatedUnion("type", [
       upgrades: z.int(),
       connections: z.int(),
       refused: z.record(z.string(), z.int()),
+      placing: latencies,
+      added: z.object({ known: latencies, placed: latencies }),
+      stale: z.object({ claim: z.int(), write: z.int(), attach: z.int() }),
     }),
+    health: hostHealth,
   }),
   z.object({ type: z.literal("events"), events: z.array(sessionEvent) }),
   z.object({

@@ -1,7 +1,7 @@
 import type { Agent } from "node:http";
 import type { Socket } from "node:net";
-import { HoldoverError, problemOf } from "@holdover/core";
-import type { EndHow, SessionHolder } from "./hold.ts";
+import { HoldoverError, problemOf, type LatencyCounts } from "@holdover/core";
+import type { EndHow, Hold, SessionHolder } from "./hold.ts";
 import type { Waits } from "./waits.ts";
 
 /** One request (or upgrade) of a client and all that comes of it. */
@@ -22,6 +22,13 @@ export interface Forwarding {
   readonly stopping: () => boolean;
   /** The router answered by itself: counted and logged. */
   readonly refused: (error: HoldoverError) => void;
+  /** What this router adds, for sessions that had their place and for those that were given one first. */
+  readonly added: { readonly known: LatencyCounts; readonly placed: LatencyCounts };
+}
+
+/** Where the time that this router adds is counted. */
+export function addedBy({ added }: Pick<Forwarding, "added">, hold: Hold): LatencyCounts {
+  return hold.placed ? added.placed : added.known;
 }
 
 /** A connection to the instance failed, or what came over it. */

@@ -111,6 +111,7 @@ class MapHolder implements SessionHolder {
       ...at,
       fence: 1,
       label: held.label,
+      placed: false,
       lasts: () => {
         held.lasts = true;
       },

@@ -5,6 +5,7 @@ import {
   asHoldoverError,
   formatDuration,
   HoldoverError,
+  LatencyCounts,
   problemOf,
   serviceFor,
   sessionKeyOf,
@@ -61,7 +62,7 @@ export interface Front {
    * @throws HoldoverError PORT_TAKEN, LISTEN_FAILED
    */
   listen(host: string, port: number): Promise<{ host: string; port: number }>;
-  traffic(): Traffic;
+  traffic(): Omit<Traffic, "placing" | "stale">;
   /** Takes no new connection. Those that are there are served, and told to close with their next answer. */
   stopAccepting(): Promise<void>;
   /** Destroys every connection. */
@@ -84,6 +85,7 @@ export function createFront(options: FrontOptions): Front {
   const connections = new Map<Socket, Connection>();
   const exchanges = new Set<Exchange>();
   const counted = { requests: 0, upgrades: 0, refused: new Map<string, number>() };
+  const added = { known: new LatencyCounts(), placed: new LatencyCounts() };
   let stopping = false;
   let allGone: (() => void) | null = null;
 
@@ -99,6 +101,7 @@ export function createFront(options: FrontOptions): Front {
     waits,
     trustForwarded: options.trustForwarded,
     stopping: () => stopping,
+    added,
     refused: (error) => {
       counted.refused.set(error.code, (counted.refused.get(error.code) ?? 0) + 1);
       log?.("refused", { code: error.code, what: error.message, ...error.details });
@@ -230,13 +233,15 @@ export function createFront(options: FrontOptions): Front {
     head: RequestHead;
     service: RoutedService;
     secure: boolean;
+    begunAtMs: number;
   } {
+    const begunAtMs = performance.now();
     const head = readHead(request);
     const service = serviceFor(holder.table(), head.host, head.path);
     if (!service) throw new HoldoverError("HOST_UNKNOWN", { host: head.host || "(none)", path: head.path });
     const told = options.trustForwarded ? request.headers["x-forwarded-proto"] : undefined;
     const secure = "encrypted" in request.socket || (typeof told === "string" && /^\s*https\b/i.test(told));
-    return { request, head, service, secure };
+    return { request, head, service, secure, begunAtMs };
   }
 
   function labelOf({ head, service }: { head: RequestHead; service: RoutedService }): LabelReader {
@@ -340,6 +345,7 @@ export function createFront(options: FrontOptions): Front {
       upgrades: counted.upgrades,
       connections: connections.size,
       refused: Object.fromEntries(counted.refused),
+      added: { known: added.known.read(), placed: added.placed.read() },
     }),
     stopAccepting: () => {
       stopListening();

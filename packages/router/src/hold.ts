@@ -30,6 +30,8 @@ export interface Hold {
   readonly fence: number;
   /** The session's; null where it has none. */
   readonly label: string | null;
+  /** It had no place when it was asked for: it was given one first. */
+  readonly placed: boolean;
   /** From now on the connection lasts, as a WebSocket or a stream of events does: it may become too old. */
   lasts(): void;
   /** Gives the part back; the second call does nothing. */

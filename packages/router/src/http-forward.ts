@@ -6,10 +6,11 @@ import {
   type ServerResponse,
 } from "node:http";
 import { connect } from "node:net";
-import { asHoldoverError, type HoldoverError } from "@holdover/core";
+import { asHoldoverError, type HoldoverError, type LatencyCounts } from "@holdover/core";
 import { answerError } from "./answer.ts";
 import { trailerFields } from "./end-to-end-fields.ts";
 import {
+  addedBy,
   bytesOn,
   codeOf,
   endedMeanwhile,
@@ -73,6 +74,7 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
   let timer: NodeJS.Timeout | undefined;
   /** Whether the instance has told something already, in an interim answer. */
   let heard = false;
+  let firstAsk = true;
   const tries = new Tries(head.body === "none" && isIdempotent(head.method));
 
   // A failure of the client's connection is told by `clientGone`; without listeners it would end the process.
@@ -137,7 +139,8 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
     upstream.maxHeadersCount = 0;
     state = { name: "asking", hold, upstream };
     heard = false;
-    boundConnecting(upstream, waits.connectMs);
+    boundConnecting(upstream, waits.connectMs, firstAsk ? addedBy(deps, hold) : null, asked.begunAtMs);
+    firstAsk = false;
     upstream.on("information", (interim) => {
       heard = true;
       if (state.name !== "asking") return;
@@ -326,9 +329,18 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
   };
 }
 
-/** A connection that is not made in time fails; one that was kept alive has been made already. */
-export function boundConnecting(upstream: ClientRequest, connectMs: number): void {
+/**
+ * A connection that is not made in time fails; one that was kept alive has been made already.
+ * @param added counts the time since `begunAtMs` when a connection has been chosen; null: it is not counted
+ */
+export function boundConnecting(
+  upstream: ClientRequest,
+  connectMs: number,
+  added: LatencyCounts | null,
+  begunAtMs: number,
+): void {
   upstream.on("socket", (socket) => {
+    added?.add(performance.now() - begunAtMs);
     if (!socket.connecting) return;
     const timer = setTimeout(() => {
       upstream.destroy(new Error(`it took no connection within ${connectMs} ms`));

@@ -14,6 +14,8 @@ export interface RoutedRequest {
   readonly service: RoutedService;
   /** The client's connection is encrypted, as far as we know or are told. */
   readonly secure: boolean;
+  /** When its head had been read and its turn had come, by `performance.now()`. */
+  readonly begunAtMs: number;
 }
 
 /**

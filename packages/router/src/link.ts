@@ -21,6 +21,8 @@ import {
 const RECONNECT_MS = 100;
 /** Counts are told this much after a change, ms, so that a busy router does not tell of every request. */
 const COUNTS_EVERY_MS = 50;
+/** Counts are told this often all the same, ms: a host that says nothing is stuck. */
+const COUNTS_AT_LEAST_MS = 5000;
 /** Events that the store could not read, or forget, are sent again after this, ms. */
 const EVENTS_AGAIN_MS = 1000;
 /** Events sent in one message at the most. */
@@ -35,6 +37,7 @@ interface Asked {
   readonly settle: (answer: { readonly value: unknown } | { readonly error: HoldoverError }) => void;
 }
 
+/** What the link does not know by itself. */
 type Counts = Omit<Extract<ToControl, { type: "counts" }>, "type">;
 
 export interface HostLinkOptions {
@@ -46,7 +49,8 @@ export interface HostLinkOptions {
   readonly address: string;
   readonly pins: Pick<PinStore, "events" | "forgetEvents">;
   readonly instances: () => readonly Instance[] | null;
-  readonly counts: () => Counts;
+  /** @param links how often the link was made */
+  readonly counts: (links: number) => Counts;
   /** Does what control asks. What it throws goes back as the answer. */
   readonly handle: (call: LinkCall) => Promise<unknown>;
   readonly log: (event: string, detail: Record<string, unknown>) => void;
@@ -77,6 +81,8 @@ export function openHostLink(options: HostLinkOptions): HostLink {
   let closed = false;
   let cancelReconnect: () => void = () => {};
   let cancelCounts: (() => void) | null = null;
+  let cancelHeartbeat: () => void = () => {};
+  let links = 0;
   let cancelEvents: () => void = () => {};
   /** Gives up a connection that is not made yet. */
   let abandon: () => void = () => {};
@@ -96,10 +102,15 @@ export function openHostLink(options: HostLinkOptions): HostLink {
   };
 
   const sendCounts = (): void => {
+    if (closed) return;
+    cancelCounts?.();
     cancelCounts = null;
+    cancelHeartbeat();
+    cancelHeartbeat = clock.after(COUNTS_AT_LEAST_MS, sendCounts);
     // Control reads nothing now: what it has not taken is not piled up for it, and the latest is all it wants.
     if (socket?.writableNeedDrain) return countsChanged();
-    send({ type: "counts", ...options.counts() });
+    if (!socket?.writable) return;
+    send({ type: "counts", ...options.counts(links) });
     void sendEvents();
   };
 
@@ -221,6 +232,7 @@ export function openHostLink(options: HostLinkOptions): HostLink {
       abandon = () => {};
       socket = opened;
       eventsUnderWay = false;
+      links += 1;
       log("link.up", {});
       send({ type: "hello", protocol: LINK_PROTOCOL, host: options.host, address: options.address });
       sendInstances();
@@ -261,6 +273,7 @@ export function openHostLink(options: HostLinkOptions): HostLink {
       closed = true;
       cancelReconnect();
       cancelCounts?.();
+      cancelHeartbeat();
       cancelEvents();
       for (const asked of asks.values()) asked.settle({ error: new HoldoverError("LINK_DOWN") });
       asks.clear();

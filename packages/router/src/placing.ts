@@ -1,5 +1,6 @@
 import {
   HoldoverError,
+  LatencyCounts,
   place,
   type Clock,
   type Pin,
@@ -25,6 +26,8 @@ interface PlacingOptions {
 
 /** Gives sessions without a place one, by the table in force when they get it, and stores it. */
 export class Placing {
+  /** How long sessions took to be placed: until their pin was stored. */
+  readonly took = new LatencyCounts();
   readonly #options: PlacingOptions;
   readonly #underWay = new Map<string, Promise<void>>();
   /** Sessions by instance whose place the store is writing: they count as if they were there already. */
@@ -69,6 +72,7 @@ export class Placing {
 
   async #place(name: string, key: string, label: string | null, only: string | undefined): Promise<void> {
     const { pins, clock, limit, registry, inForce, ends } = this.#options;
+    const begunAtMs = performance.now();
     // Until the store has its end, it would give the old pin back.
     while (ends.has(name, key)) await ends.save();
     const known = registry.find(name, key);
@@ -92,6 +96,7 @@ export class Placing {
     } finally {
       bump(this.#beingWritten, candidate.instance, -1);
     }
+    this.took.add(performance.now() - begunAtMs);
     if (known && known.state.name !== "ended") registry.placeAnew(known, pin);
     else registry.add(pin, clock.now(), inForce.release(name, pin.release)?.lingerMs ?? 0);
     // With a store that answers later, an instance may have died or a table come into force in between.

@@ -111,7 +111,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     sessions: (query) => sessions.list(query),
     ages: (query) => sessions.ages(query),
     counts: () => sessions.counts(),
-    traffic: () => front.traffic(),
+    traffic: () => ({ ...front.traffic(), placing: sessions.placingTook(), stale: workers.staleCalls() }),
     closing: () => sessions.isClosing(),
     openCount: () => sessions.openCount(),
     startClosing: (how) => sessions.startClosing(how),

@@ -5,6 +5,7 @@ import {
   type AgesQuery,
   type Clock,
   type EndReason,
+  type Latencies,
   type Placement,
   type PinStore,
   type Released,
@@ -160,14 +161,14 @@ export class Sessions implements SessionHolder {
     if (!this.#registry.find(service, key)?.place) await this.#placing.place(service, key, label, instance);
     const placed = this.#registry.find(service, key);
     if (placed?.place?.instance !== instance) throw new HoldoverError("NO_INSTANCE", { service });
-    return this.#join(placed, placed.place, connection, true);
+    return this.#join(placed, placed.place, connection, true, true);
   }
 
   /** Joins a session for the worker of the instance that it lives on. @throws HoldoverError SESSION_NOT_HELD */
   attach(claim: InstanceClaim, connection: HeldConnection, endsWith: boolean): Hold {
     const session = this.#claimed(claim);
     if (!session?.place) throw new HoldoverError("SESSION_NOT_HELD", { ...claim });
-    return this.#join(session, session.place, connection, endsWith);
+    return this.#join(session, session.place, connection, endsWith, false);
   }
 
   /**
@@ -288,6 +289,11 @@ export class Sessions implements SessionHolder {
     return listSessions(this.#registry, query, this.#options.clock, (session) => this.#wedged.since(session));
   }
 
+  /** How long sessions took to be placed. */
+  placingTook(): Latencies {
+    return this.#placing.took.read();
+  }
+
   ages(query: AgesQuery): Promise<SessionAges> {
     return sessionAges(this.#registry, query, this.#options.clock);
   }
@@ -320,7 +326,7 @@ export class Sessions implements SessionHolder {
     endsWith: boolean,
   ): Promise<Hold> {
     const session = this.#registry.find(service, key);
-    if (session?.place) return this.#join(session, session.place, connection, endsWith);
+    if (session?.place) return this.#join(session, session.place, connection, endsWith, false);
     // Of whoever comes without a place, since it may be placed for it; a bad one costs nobody else an answer.
     const read = label?.() ?? null;
     this.#waiting += 1;
@@ -328,7 +334,7 @@ export class Sessions implements SessionHolder {
       for (let attempt = 0; attempt < PLACE_ATTEMPTS; attempt++) {
         await this.#placing.place(service, key, read);
         const placed = this.#registry.find(service, key);
-        if (placed?.place) return this.#join(placed, placed.place, connection, endsWith);
+        if (placed?.place) return this.#join(placed, placed.place, connection, endsWith, true);
       }
       throw new HoldoverError("NO_INSTANCE", { service });
     } finally {
@@ -337,7 +343,13 @@ export class Sessions implements SessionHolder {
     }
   }
 
-  #join(session: Session, at: NonNullable<Session["place"]>, connection: HeldConnection, endsWith: boolean): Hold {
+  #join(
+    session: Session,
+    at: NonNullable<Session["place"]>,
+    connection: HeldConnection,
+    endsWith: boolean,
+    placed: boolean,
+  ): Hold {
     const address = this.#inForce.instance(at.instance);
     if (!address) throw new HoldoverError("NO_INSTANCE", { service: session.service });
     const { clock } = this.#options;
@@ -353,6 +365,7 @@ export class Sessions implements SessionHolder {
       port: address.port,
       fence,
       label: session.label,
+      placed,
       lasts: () => {
         if (part.lastsSinceMs !== null) return;
         part.lastsSinceMs = clock.now();

@@ -4,6 +4,7 @@ import { asHoldoverError, type HoldoverError } from "@holdover/core";
 import { answerOnSocket } from "./answer.ts";
 import { endToEndFields, tokensOf, valuesOf } from "./end-to-end-fields.ts";
 import {
+  addedBy,
   bytesOn,
   endedMeanwhile,
   hasDied,
@@ -68,6 +69,7 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
   const { holder, waits } = deps;
   let state: State = { name: "placing" };
   let endedHow: EndHow | null = null;
+  let firstAsk = true;
   const tries = new Tries(isIdempotent(head.method));
   const early = asked.early.length > 0 ? [asked.early] : [];
   let earlyBytes = asked.early.length;
@@ -144,7 +146,8 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
     }
     state = { name: "asking", hold, upstream };
     upstream.maxHeadersCount = 0;
-    boundConnecting(upstream, waits.connectMs);
+    boundConnecting(upstream, waits.connectMs, firstAsk ? addedBy(deps, hold) : null, asked.begunAtMs);
+    firstAsk = false;
     upstream.on("information", (interim) => {
       if (state.name === "asking") passInterim(interim, "1.1", socket);
     });

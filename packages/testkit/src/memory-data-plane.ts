@@ -17,6 +17,7 @@ import {
   type SessionRequest,
   type Traffic,
 } from "@holdover/core";
+import { idleTraffic } from "./idle-host.ts";
 
 type EventListener = (host: string, events: readonly SessionEvent[]) => Promise<void>;
 
@@ -123,7 +124,7 @@ export class MemoryDataPlane implements DataPlane {
   }
 
   traffic(): Traffic | null {
-    return this.#linked ? { requests: 0, upgrades: 0, connections: 0, refused: {} } : null;
+    return this.#linked ? idleTraffic() : null;
   }
 
   address(): string | null {

@@ -99,6 +99,8 @@ export interface Api {
    * @throws HoldoverError ALREADY_RUNNING, PORT_TAKEN, LISTEN_FAILED
    */
   listen(address: ApiAddress): Promise<{ url: string }>;
+  /** Event streams that are open. */
+  openStreams(): number;
   /** Takes no more calls, ends the event streams, and gives what is being answered 5 s. */
   close(): Promise<void>;
 }
@@ -212,6 +214,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
         throw error;
       }
     },
+    openStreams: () => streams.count(),
     close() {
       closing ??= (async () => {
         streams.close();

@@ -17,6 +17,8 @@ export interface EventStreams {
    * @throws HoldoverError STREAM_LIMIT, CONTROL_BUSY; then nothing has been answered
    */
   open(response: ServerResponse, afterSeq: number): void;
+  /** How many are open. */
+  count(): number;
   /** Ends all streams; no other is opened. */
   close(): void;
 }
@@ -109,6 +111,7 @@ export function createEventStreams(audit: AuditLog, clock: Clock, log: ApiLog): 
         response.destroy();
       });
     },
+    count: () => ends.size,
     close() {
       closed = true;
       for (const end of ends) end();

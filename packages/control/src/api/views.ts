@@ -55,6 +55,9 @@ export const retentionView = z
     hardStopMs: epochMs.nullable().meta({ description: "When it ends whatever is live; null: never." }),
     floorUntilMs: epochMs,
     fromSessions: z.int().meta({ description: "Ended sessions that the deadline rests on." }),
+    allowedCuts: z.int().optional().meta({
+      description: "Sessions that the disruption budget lets be cut; left out where no budget sets the window.",
+    }),
     wouldCut: z
       .number()
       .nullable()

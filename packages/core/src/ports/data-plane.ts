@@ -1,5 +1,6 @@
 import type { AgeBins } from "../forecast.ts";
 import type { FormatTrialReport, FormatTrialRequest } from "../format-gate.ts";
+import type { Latencies } from "../latencies.ts";
 import type { RoutingTable } from "../routing-table.ts";
 import type { KeptSamples, SamplesRequest } from "../saved-samples.ts";
 import type { OpenedSession, SessionRequest } from "../session-request.ts";
@@ -73,6 +74,22 @@ export interface Traffic {
   readonly connections: number;
   /** Answers that the router gave itself, by code of the error table. */
   readonly refused: Readonly<Record<string, number>>;
+  /** From a session being asked for that has no place, to its pin being stored. */
+  readonly placing: Latencies;
+  /**
+   * From the head of a request being read, to a connection to its instance being chosen for it: what the router itself
+   * adds. `known`: the session had its place; `placed`: it was given one first.
+   */
+  readonly added: { readonly known: Latencies; readonly placed: Latencies };
+  /** What workers were refused because the fence that they named is over. */
+  readonly stale: StaleCalls;
+}
+
+/** Refused for their fence: claims and writes of state, and joining a session. */
+export interface StaleCalls {
+  readonly claim: number;
+  readonly write: number;
+  readonly attach: number;
 }
 
 /** The answer to giving an instance up. */

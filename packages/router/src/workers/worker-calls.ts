@@ -1,9 +1,11 @@
 import {
+  asHoldoverError,
   fromWireEntry,
   HoldoverError,
   toWireEntry,
   type CheckpointStore,
   type SignedText,
+  type StaleCalls,
   type WorkerDrain,
   type WorkerCall,
 } from "@holdover/core";
@@ -24,6 +26,8 @@ interface Parts {
   /** Follows the worker's word, where its certificate is good. */
   readonly admit: () => void;
   readonly renewed: (certificate: SignedText) => void;
+  /** Refused: the fence that the worker named is over. */
+  readonly stale: (call: keyof StaleCalls) => void;
 }
 
 /** Does what a worker asks. Of a session it is asked only by the instance that the session lives on. */
@@ -47,15 +51,17 @@ export function answerWorker(worker: Worker, call: WorkerCall, parts: Parts): un
       if (parts.membership.isRevoked(member.instance)) throw revoked(member.instance, parts.membership);
       return worker.sessions.open(call.key, call.label);
     case "attach":
-      return worker.sessions.attach({ key: call.key, fence: call.fence, endsWith: false });
+      return notingStale(parts, "attach", () =>
+        worker.sessions.attach({ key: call.key, fence: call.fence, endsWith: false }),
+      );
     case "leave":
       return worker.sessions.leave(call.key, call.fence);
     case "end":
       return worker.sessions.end(call.key, call.fence, call.how);
     case "state-open":
-      return openState(worker, call, parts);
+      return notingStale(parts, "claim", () => openState(worker, call, parts));
     case "state-write":
-      return writeState(member, call, parts);
+      return notingStale(parts, "write", () => writeState(member, call, parts));
     case "renew":
       return renew(worker, call.certificate, parts);
     case "forced":
@@ -65,6 +71,21 @@ export function answerWorker(worker: Worker, call: WorkerCall, parts: Parts): un
         member.instance,
         new HoldoverError("TABLE_REJECTED", { problem: `the worker says: ${call.problem}` }),
       );
+  }
+}
+
+/** Counts what is refused for its fence. */
+async function notingStale<Answer>(
+  { stale }: Parts,
+  kind: keyof StaleCalls,
+  answer: () => Answer | Promise<Answer>,
+): Promise<Answer> {
+  try {
+    return await answer();
+  } catch (thrown) {
+    const { code } = asHoldoverError(thrown);
+    if (code === "CHECKPOINT_STALE" || code === "SESSION_NOT_HELD") stale(kind);
+    throw thrown;
   }
 }
 

@@ -15,6 +15,7 @@ import {
   type SamplesRequest,
   type SessionRequest,
   type SignedText,
+  type StaleCalls,
   type WorkerDrain,
   type WorkerHello,
 } from "@holdover/core";
@@ -67,6 +68,8 @@ export interface WorkerServer {
   state(instance: string): "away" | "joined" | "ready";
   /** Whether the program of an instance answers on its worker link. Never rejects. */
   answers(instance: string, withinMs: number): Promise<boolean>;
+  /** What workers were refused because their fence is over. */
+  staleCalls(): StaleCalls;
   /** The workers of a service's release that are linked now. */
   linked(service: string, release?: string): Worker[];
   /** Tells every worker of the table in force. */
@@ -80,6 +83,7 @@ export function createWorkerServer(options: WorkerServerOptions): WorkerServer {
   const { sessions, membership, clock, log } = options;
   const workers = new Map<string, Worker>();
   const sockets = new Set<Socket>();
+  const stale = { claim: 0, write: 0, attach: 0 };
   let isClosed = false;
 
   const copies = new CopyWalk({ living: (instance) => sessions.livingOn(instance), log });
@@ -131,6 +135,9 @@ export function createWorkerServer(options: WorkerServerOptions): WorkerServer {
         return answerWorker(worker, call, {
           ...options,
           linked,
+          stale: (kind) => {
+            stale[kind] += 1;
+          },
           admit: () => admit(worker),
           renewed: (next) => validUntil(worker, next),
         });
@@ -266,6 +273,7 @@ export function createWorkerServer(options: WorkerServerOptions): WorkerServer {
         () => workers.get(instance)?.link !== link,
       );
     },
+    staleCalls: () => ({ ...stale }),
     linked,
     tableChanged: () => {
       for (const worker of workers.values()) {

@@ -6,6 +6,7 @@ import {
   errorFromBody,
   formatDuration,
   HoldoverError,
+  LatencyCounts,
   LineReader,
   LINK_PROTOCOL,
   readToControl,
@@ -18,6 +19,7 @@ import {
   type Instance,
   type LinkAsk,
   type LinkCall,
+  type LinkHealth,
   type OpenedSession,
   type Platform,
   type Released,
@@ -57,6 +59,7 @@ export interface ControlLink {
   readonly dataPlane: DataPlane;
   readonly platform: Platform;
   readonly linked: () => boolean;
+  readonly health: () => LinkHealth;
   close(): Promise<void>;
 }
 
@@ -71,6 +74,8 @@ interface Host {
   readonly socket: Socket;
   readonly calls: Map<number, Call>;
   name: string | null;
+  /** When it last said anything. */
+  heardAtMs: number;
   address: string | null;
   instances: readonly Instance[] | null;
   counts: Extract<ToControl, { type: "counts" }> | null;
@@ -89,6 +94,7 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
   const eventListeners = new Set<EventListener>();
   let host: Host | null = null;
   let lastId = 0;
+  const applying = new LatencyCounts();
 
   const changed = (): void => {
     for (const listener of listeners) listener();
@@ -184,6 +190,7 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
       socket,
       calls: new Map(),
       name: null,
+      heardAtMs: clock.now(),
       address: null,
       instances: null,
       counts: null,
@@ -198,7 +205,11 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
     socket.setEncoding("utf8");
     socket.on("data", (chunk: string) => {
       try {
-        for (const line of reader.feed(chunk)) receive(from, readToControl(line)).catch(fail);
+        for (const line of reader.feed(chunk)) {
+          const message = readToControl(line);
+          from.heardAtMs = clock.now();
+          receive(from, message).catch(fail);
+        }
       } catch (thrown) {
         fail(thrown);
       }
@@ -226,7 +237,9 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
 
   const dataPlane: DataPlane = {
     apply: async (table) => {
+      const begunAtMs = performance.now();
       await call({ name: "apply", table: options.sign(table) });
+      applying.add(performance.now() - begunAtMs);
     },
     release: async (instance) => (await call({ name: "release", instance })) as Released,
     open: async (request) => (await call({ name: "open", request })) as OpenedSession,
@@ -265,6 +278,11 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
     dataPlane,
     platform,
     linked: () => host?.name != null,
+    health: () => ({
+      silentMs: host ? Math.max(0, clock.now() - host.heardAtMs) : null,
+      host: host?.counts?.health ?? null,
+      applying: applying.read(),
+    }),
     close: async () => {
       // Those that never said who they are, too: the server waits for the last of them.
       for (const socket of sockets) socket.destroy();

@@ -7,6 +7,7 @@ import {
   type ReleaseStore,
   type SessionHistory,
   type SignedHeads,
+  type StoreHealth,
   type TokenStore,
 } from "@holdover/core";
 import { auditCursors } from "./audit-cursors.ts";
@@ -30,6 +31,7 @@ export interface ControlStore {
   readonly forecasts: ForecastStore;
   readonly tokens: TokenStore;
   readonly members: MemberStore;
+  readonly health: () => StoreHealth;
   readonly close: () => void;
 }
 
@@ -141,6 +143,7 @@ export function controlStoreOn(database: Database, maxEnded: number): ControlSto
     forecasts: forecastStore(database),
     tokens: tokenStore(database, store),
     members: memberStore(database, store),
+    health: database.health,
     close: database.close,
   };
 }

@@ -1,6 +1,6 @@
 import { closeSync, openSync, rmSync, statSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { HoldoverError } from "@holdover/core";
+import { HoldoverError, type StoreHealth } from "@holdover/core";
 import { changeFailure, openFailure, readFailure } from "./failure.ts";
 import { checkFormat, migrate, type Format } from "./format.ts";
 
@@ -15,6 +15,7 @@ export interface Database {
   readonly write: <T>(change: () => T) => T;
   /** @throws HoldoverError STORE_CORRUPT where what is stored cannot be read, STORE_FAILED after `close` */
   readonly read: <T>(query: () => T) => T;
+  readonly health: () => StoreHealth;
   /** Does nothing the second time. */
   readonly close: () => void;
 }
@@ -88,7 +89,11 @@ function refuseFragment(file: string): void {
 }
 
 function hasContent(file: string): boolean {
-  return (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0;
+  return bytesOf(file) > 0;
+}
+
+function bytesOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /**
@@ -112,6 +117,15 @@ function handleOf(file: string, sql: DatabaseSync): Database {
 
   const carryOver = sql.prepare("PRAGMA wal_checkpoint(PASSIVE)");
   let commits = 0;
+  let failures = 0;
+
+  /** Errors of the caller pass through here too. */
+  function failed(thrown: unknown): unknown {
+    if (thrown instanceof HoldoverError && (thrown.code === "STORE_FAILED" || thrown.code === "STORE_CORRUPT")) {
+      failures += 1;
+    }
+    return thrown;
+  }
 
   function committed(): void {
     commits += 1;
@@ -136,7 +150,7 @@ function handleOf(file: string, sql: DatabaseSync): Database {
     } catch (thrown) {
       // On some failures, a full disk among them, SQLite has already rolled back by itself.
       if (sql.isOpen && sql.isTransaction) rollback.run();
-      throw changeFailure(file, thrown);
+      throw failed(changeFailure(file, thrown));
     }
   }
 
@@ -144,7 +158,7 @@ function handleOf(file: string, sql: DatabaseSync): Database {
     try {
       return query();
     } catch (thrown) {
-      throw readFailure(file, thrown);
+      throw failed(readFailure(file, thrown));
     }
   }
 
@@ -153,6 +167,7 @@ function handleOf(file: string, sql: DatabaseSync): Database {
     sql,
     write,
     read,
+    health: () => ({ bytes: bytesOf(file) + bytesOf(`${file}-wal`), failures }),
     close: () => {
       if (sql.isOpen) sql.close();
     },

@@ -9,6 +9,8 @@ export interface EventOutbox {
   readonly stored: (lastSeq: number) => void;
   readonly oldest: (limit: number) => SessionEvent[];
   readonly forget: (upToSeq: number) => void;
+  /** How many there are. */
+  readonly waiting: () => number;
   readonly dropped: () => number;
 }
 
@@ -49,6 +51,7 @@ export function eventOutbox(database: Database, maxEvents: number): EventOutbox 
   const readLast = sql.prepare(
     "SELECT max(forgotten_seq, coalesce((SELECT max(seq) FROM events), 0)) AS seq FROM host",
   );
+  const readFirst = sql.prepare("SELECT min(seq) AS seq FROM events");
   let lastSeq = Number(onlyValue(database, readLast));
 
   return {
@@ -73,6 +76,11 @@ export function eventOutbox(database: Database, maxEvents: number): EventOutbox 
         removeUpTo.run(seq);
         setForgotten.run(seq);
       });
+    },
+    // They are numbered without a gap, so nothing has to be counted.
+    waiting: () => {
+      const first = onlyValue(database, readFirst);
+      return first === null ? 0 : lastSeq - Number(first) + 1;
     },
     dropped: () => Number(onlyValue(database, readDropped)),
   };

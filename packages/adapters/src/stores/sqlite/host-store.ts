@@ -1,5 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { CHECKPOINT_QUOTA, type CheckpointStore, type PinStore, type TableCache } from "@holdover/core";
+import {
+  CHECKPOINT_QUOTA,
+  type CheckpointStore,
+  type PinStore,
+  type StoreHealth,
+  type TableCache,
+} from "@holdover/core";
 import { checkpointEnds } from "./checkpoint-ends.ts";
 import { checkpointStore } from "./checkpoint-store.ts";
 import { onlyValue, openDatabase, type Database, type OpenOptions } from "./database.ts";
@@ -23,6 +29,9 @@ export interface HostStore {
    * Above 0 the history and the audit log lack as many.
    */
   readonly droppedEvents: () => number;
+  /** Session events that control has not stored yet. */
+  readonly waitingEvents: () => number;
+  readonly health: () => StoreHealth;
   readonly close: () => void;
 }
 
@@ -136,6 +145,8 @@ export function hostStoreOn(database: Database, maxEvents: number): HostStore {
     checkpoints: checkpointStore(database, CHECKPOINT_QUOTA),
     identity,
     droppedEvents: outbox.dropped,
+    waitingEvents: outbox.waiting,
+    health: database.health,
     close: database.close,
   };
 }

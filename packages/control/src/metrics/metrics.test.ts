@@ -1,10 +1,35 @@
-import type { SessionTotals, Traffic } from "@holdover/core";
+import { LatencyCounts, REJECTION_REASONS, type HostHealth, type SessionTotals, type Traffic } from "@holdover/core";
 import { describe, expect, test } from "vitest";
-import { releaseView, statusView } from "./api/api-fixture.ts";
-import type { InstanceView, StatusView } from "./api/views.ts";
+import { releaseView, statusView } from "../api/api-fixture.ts";
+import type { InstanceView, StatusView } from "../api/views.ts";
 import { createMetrics, type MetricsSources } from "./metrics.ts";
 
-const TRAFFIC: Traffic = { requests: 40, upgrades: 30, connections: 12, refused: { HOST_UNKNOWN: 2, NO_INSTANCE: 1 } };
+function latenciesOf(...ms: number[]) {
+  const counts = new LatencyCounts();
+  for (const one of ms) counts.add(one);
+  return counts.read();
+}
+
+const TRAFFIC: Traffic = {
+  requests: 40,
+  upgrades: 30,
+  connections: 12,
+  refused: { HOST_UNKNOWN: 2, NO_INSTANCE: 1, NO_CODE_OF_OURS: 9 },
+  placing: latenciesOf(0.3, 0.7, 6000),
+  added: { known: latenciesOf(0.04), placed: latenciesOf(0.9, 1.1) },
+  stale: { claim: 1, write: 2, attach: 3 },
+};
+const HOST: HostHealth = {
+  startedAtMs: 5000,
+  cpuS: 1.25,
+  residentBytes: 90_000_000,
+  heapUsedBytes: 30_000_000,
+  loopLag: { p50S: 0.001, p99S: 0.01, maxS: 0.2 },
+  store: { bytes: 8192, failures: 1 },
+  events: { waiting: 3, dropped: 0 },
+  links: 2,
+  sessionsMost: 1000,
+};
 const TOTALS: SessionTotals = {
   service: "consultation",
   release: "v2",
@@ -25,6 +50,10 @@ const instance = (state: InstanceView["state"], n: number): InstanceView => ({
   problem: null,
 });
 
+const noRejections = Object.fromEntries(REJECTION_REASONS.map((reason) => [reason, 0])) as ReturnType<
+  MetricsSources["rejections"]
+>;
+
 const STATUS = statusView([
   releaseView("v1", {
     state: "retained",
@@ -44,16 +73,22 @@ const STATUS = statusView([
   releaseView("v2", { instances: [instance("ready", 1), instance("ready", 2), instance("draining", 3)] }),
 ]);
 
+const SOURCES: MetricsSources = {
+  status: () => STATUS,
+  traffic: () => TRAFFIC,
+  link: () => ({ silentMs: 250, host: HOST, applying: latenciesOf(3) }),
+  totals: async () => [TOTALS],
+  auditHead: async () => ({ seq: 77, hash: "x" }),
+  auditUnsigned: () => false,
+  auditSinks: () => [],
+  rejections: () => ({ ...noRejections, token: 4 }),
+  store: () => ({ bytes: 4096, failures: 0 }),
+  openStreams: () => 3,
+};
+
 /** The metrics of one scrape, by series: `name{label="value"}` to its value as it stands there. */
 async function scrape(over: Partial<MetricsSources> = {}): Promise<Map<string, string>> {
-  const metrics = createMetrics({
-    status: () => STATUS,
-    traffic: () => TRAFFIC,
-    totals: async () => [TOTALS],
-    auditHead: async () => ({ seq: 77, hash: "x" }),
-    ...over,
-  });
-  return seriesOf(await metrics.text());
+  return seriesOf(await createMetrics({ ...SOURCES, ...over }).text());
 }
 
 function seriesOf(text: string): Map<string, string> {
@@ -86,13 +121,13 @@ describe("a scrape", () => {
       'holdover_release_state{service="consultation",release="v1",state="retained"} 1',
       'holdover_release_state{service="consultation",release="v2",state="current"} 1',
     ]);
-    expect(named(series, "holdover_release_deadline_seconds")).toEqual([
-      'holdover_release_deadline_seconds{service="consultation",release="v1"} 90.5',
+    expect(named(series, "holdover_release_deadline_timestamp_seconds")).toEqual([
+      'holdover_release_deadline_timestamp_seconds{service="consultation",release="v1"} 90.5',
     ]);
-    expect(named(series, "holdover_release_retires_seconds")).toEqual([
-      'holdover_release_retires_seconds{service="consultation",release="v1",quantile="0.1"} 60',
-      'holdover_release_retires_seconds{service="consultation",release="v1",quantile="0.5"} 70',
-      'holdover_release_retires_seconds{service="consultation",release="v1",quantile="0.9"} 90',
+    expect(named(series, "holdover_release_retires_timestamp_seconds")).toEqual([
+      'holdover_release_retires_timestamp_seconds{service="consultation",release="v1",quantile="0.1"} 60',
+      'holdover_release_retires_timestamp_seconds{service="consultation",release="v1",quantile="0.5"} 70',
+      'holdover_release_retires_timestamp_seconds{service="consultation",release="v1",quantile="0.9"} 90',
     ]);
     expect(series.get('holdover_release_would_cut_sessions{service="consultation",release="v1"}')).toBe("1.5");
     expect(named(series, "holdover_instances").slice(3)).toEqual([
@@ -104,19 +139,25 @@ describe("a scrape", () => {
 
   test("tells ended and disrupted sessions, traffic, table, link and audit log", async () => {
     const series = await scrape();
-    expect(named(series, "holdover_sessions_ended_total")).toEqual(
-      Object.entries(TOTALS.ended).map(
-        ([reason, count]) =>
-          `holdover_sessions_ended_total{service="consultation",release="v2",reason="${reason}"} ${count}`,
-      ),
-    );
+    const ended = (release: string, reason: string) =>
+      series.get(`holdover_sessions_ended_total{service="consultation",release="${release}",reason="${reason}"}`);
+    for (const [reason, count] of Object.entries(TOTALS.ended)) expect(ended("v2", reason)).toBe(String(count));
+    // Of v1 none has ended: for a series that began with the first end, `increase()` would not see that one.
+    for (const reason of Object.keys(TOTALS.ended)) expect(ended("v1", reason)).toBe("0");
     expect(named(series, "holdover_sessions_disrupted_total")).toEqual([
+      'holdover_sessions_disrupted_total{service="consultation",release="v1"} 0',
       'holdover_sessions_disrupted_total{service="consultation",release="v2"} 5',
     ]);
-    expect(named(series, "holdover_router_refused_total")).toEqual([
-      'holdover_router_refused_total{code="HOST_UNKNOWN"} 2',
-      'holdover_router_refused_total{code="NO_INSTANCE"} 1',
-    ]);
+    expect(new Set(named(series, "holdover_router_refused_total"))).toEqual(
+      new Set([
+        'holdover_router_refused_total{code="HOST_UNKNOWN"} 2',
+        'holdover_router_refused_total{code="NO_INSTANCE"} 1',
+        'holdover_router_refused_total{code="INSTANCE_UNREACHABLE"} 0',
+        'holdover_router_refused_total{code="SESSION_LIMIT"} 0',
+        'holdover_router_refused_total{code="STORE_FAILED"} 0',
+        'holdover_router_refused_total{code="INTERNAL"} 0',
+      ]),
+    );
     expect(Object.fromEntries(series)).toMatchObject({
       holdover_router_requests_total: "40",
       holdover_router_upgrades_total: "30",
@@ -129,12 +170,7 @@ describe("a scrape", () => {
   });
 
   test("tells of the control process itself, after each of any number of scrapes", async () => {
-    const metrics = createMetrics({
-      status: () => STATUS,
-      traffic: () => TRAFFIC,
-      totals: async () => [TOTALS],
-      auditHead: async () => ({ seq: 1, hash: "x" }),
-    });
+    const metrics = createMetrics(SOURCES);
     const texts = await Promise.all([metrics.text(), metrics.text(), metrics.text()]);
     for (const text of texts) {
       expect(text).toMatch(/^process_cpu_seconds_total /m);
@@ -147,7 +183,7 @@ test("a scrape tells how far behind each sink of the audit log is, and which fai
   const sink = { name: "stdout", sentSeq: 70, backlog: 7, failure: null };
   const failing = { name: "file x", sentSeq: null, backlog: null, failure: { problem: "gone", sinceMs: 1 } };
   const series = await scrape({ auditSinks: () => [sink, failing] });
-  const found = [...series].filter(([name]) => name.includes("sink"));
+  const found = [...series].filter(([name]) => name.includes("sink="));
   expect(Object.fromEntries(found)).toEqual({
     'holdover_audit_sink_backlog_entries{sink="stdout"}': "7",
     'holdover_audit_sink_failing{sink="stdout"}': "0",
@@ -172,7 +208,7 @@ describe("what is not known now", () => {
       "holdover_router_upgrades_total",
       "holdover_router_connections",
       "holdover_router_refused_total",
-      "holdover_release_deadline_seconds",
+      "holdover_release_deadline_timestamp_seconds",
     ];
     expect(silent.flatMap((name) => named(series, name))).toEqual([]);
     expect(named(series, "holdover_release_state")).toHaveLength(1);
@@ -188,6 +224,59 @@ describe("what is not known now", () => {
     expect(named(series, "holdover_audit_entries_total")).toEqual([]);
     expect(series.get("holdover_link_up")).toBe("1");
   });
+});
+
+describe("latencies", () => {
+  test("are a histogram with the buckets in which they were counted elsewhere", async () => {
+    const series = await scrape();
+    const bucket = (name: string, le: string, more = "") => series.get(`${name}_bucket{${more}le="${le}"}`);
+    expect(
+      ["0.0002", "0.0005", "0.001", "2.5", "+Inf"].map((le) => bucket("holdover_router_placing_seconds", le)),
+    ).toEqual(["0", "1", "2", "2", "3"]);
+    expect(series.get("holdover_router_placing_seconds_count")).toBe("3");
+    expect(Number(series.get("holdover_router_placing_seconds_sum"))).toBeCloseTo(6.001);
+    expect(bucket("holdover_router_added_seconds", "0.00005", 'session="known",')).toBe("1");
+    expect(bucket("holdover_router_added_seconds", "0.001", 'session="placed",')).toBe("1");
+    expect(series.get('holdover_router_added_seconds_count{session="placed"}')).toBe("2");
+    expect(series.get("holdover_table_apply_seconds_count")).toBe("1");
+  });
+});
+
+test("a retained release tells since when it is kept, what its budget lets be cut, and how many are left over it", async () => {
+  const retention = STATUS.services[0]?.releases[0]?.retention;
+  if (!retention) throw new Error("v1 is retained");
+  const sessions = (open: number) => ({ open, lingering: 1, connections: open, wedged: 0 });
+  const retained = (id: string, open: number, allowedCuts: number) =>
+    releaseView(id, {
+      state: "retained",
+      sinceMs: 2000,
+      sessions: sessions(open),
+      retention: { ...retention, allowedCuts },
+    });
+  const unknown = { ...retained("unknown", 0, 5), sessions: null };
+  const series = await scrape({
+    status: () => statusView([retained("over", 7, 5), retained("within", 3, 5), unknown, releaseView("v2")]),
+  });
+  const of = (name: string) =>
+    Object.fromEntries(
+      named(series, name).map((line) => [/release="([^"]+)"/.exec(line)?.[1], line.split(" ").at(-1)]),
+    );
+  expect(of("holdover_release_retained_timestamp_seconds")).toEqual({ over: "2", within: "2", unknown: "2" });
+  expect(of("holdover_release_budget_sessions")).toEqual({ over: "5", within: "5", unknown: "5" });
+  // How many are left of the third nobody knows, so nobody knows how many are over.
+  expect(of("holdover_release_over_budget_sessions")).toEqual({ over: "3", within: "0" });
+});
+
+test("whatever services and releases there are, the series are so many at the most, and what is left out is told", async () => {
+  const live = Array.from({ length: 80 }, (_, n) => releaseView(`r${n}`, { state: "ready", sinceMs: n }));
+  const [some] = statusView(live).services;
+  if (!some) throw new Error("there is a service");
+  const services = Array.from({ length: 320 }, (_, n) => ({ ...some, name: `s${n}`, releases: n === 0 ? live : [] }));
+  services[310]?.releases.push(releaseView("hidden"));
+  const series = await scrape({ status: () => ({ ...statusView([]), services }) });
+  const shown = named(series, "holdover_release_state").map((line) => /release="([^"]+)"/.exec(line)?.[1]);
+  expect(shown).toEqual(Array.from({ length: 50 }, (_, n) => `r${n + 30}`));
+  expect(series.get("holdover_releases_without_series")).toBe("31");
 });
 
 test("releases that are over have series until 20 later ones are over too; live ones always have", async () => {
