@@ -209,7 +209,7 @@ export const SITUATIONS: Situation[] = [
     [
       { at: -51 * MIN, kind: "release.starting", release: "v41" },
       { at: -50 * MIN, kind: "release.current", release: "v41" },
-      { at: -24 * MIN, kind: "release.retired", release: "v40" },
+      { at: -19 * MIN, kind: "release.retired", release: "v40" },
       { at: -12 * MIN, kind: "release.starting", release: "v42" },
       { at: -11 * MIN, kind: "release.current", release: "v42" },
       { at: -4 * MIN, kind: "release.starting", release: "v43-rc" },

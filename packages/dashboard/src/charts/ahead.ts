@@ -1,6 +1,5 @@
 import type { ForecastView, ReleaseView } from "@holdover/control/api";
 import { halfOf } from "./session-scale.ts";
-import { roundSpan } from "./time-axis.ts";
 
 type Retention = ReleaseView["retention"];
 
@@ -43,32 +42,21 @@ interface End {
   readonly x: number;
 }
 
-/** The time ahead has a scale of its own where the story needs more of it than the past's scale leaves room for. */
-export interface AheadAxis {
-  readonly spanMs: number;
-  readonly pxPerMs: number;
-  /** x of a moment, before what has passed since the anchor is taken off. */
-  readonly xOf: (atMs: number) => number;
-}
-
-/** How much time ahead shows the ends of these; undefined: none tells of an end. */
-export function spanAhead(retentions: readonly NonNullable<Retention>[], nowMs: number): number | undefined {
-  const needs = retentions.flatMap(({ retires, deadlineMs, rule }) => {
-    const deadline = deadlineMs === null ? undefined : deadlineMs - nowMs;
-    if (!retires) return deadline ?? [];
-    // A late end far beyond the median would press all else against now.
-    const story = Math.min(retires.highMs - nowMs, 4 * Math.max(1, retires.medianMs - nowMs));
-    const near = deadline !== undefined && (rule === "grace" || deadline < 1.6 * story);
-    return near ? Math.max(story, deadline) : story;
-  });
-  return needs.length === 0 ? undefined : roundSpan(1.06 * Math.max(0, ...needs));
+/** How far ahead the last thing lies that these tell of. */
+export function reachAhead(retentions: readonly NonNullable<Retention>[], nowMs: number): number {
+  const moments = retentions.flatMap(({ retires, deadlineMs, hardStopMs }) => [
+    retires?.highMs ?? nowMs,
+    deadlineMs ?? nowMs,
+    hardStopMs ?? nowMs,
+  ]);
+  return Math.max(0, ...moments.map((atMs) => atMs - nowMs));
 }
 
 /** Of a release that takes no new sessions. */
 export function aheadOf(
   retention: Retention,
   left: ForecastView["left"],
-  { xOf }: AheadAxis,
+  xOf: (atMs: number) => number,
   pxPerSession: number,
 ): Ahead {
   if (!retention) return { kind: "unknown", ends: [] };

@@ -31,6 +31,17 @@ export function bandOf({ sessions, x, holdsUntilX, endX }: BandSamples, half: (s
   const gaps: Gap[] = [];
   let piece: { x: number[]; half: number[] } | undefined;
   let gapFrom: number | undefined;
+  const add = (at: number, thick: number) => {
+    // Where there is no session there is no band: what comes next begins where it leaves the middle.
+    const before = piece?.half.length;
+    if (thick === 0 && before !== undefined && piece?.half[before - 1] === 0) {
+      if (before > 1) piece = undefined;
+      else piece.x[0] = at;
+      if (piece) return;
+    }
+    if (!piece) pieces.push((piece = { x: [], half: [] }));
+    addPoint(piece, at, thick);
+  };
   const last = Math.min(sessions.length, x.length) - 1;
   for (let index = 0; index <= last; index++) {
     const at = x[index]!;
@@ -42,12 +53,12 @@ export function bandOf({ sessions, x, holdsUntilX, endX }: BandSamples, half: (s
     }
     if (gapFrom !== undefined) gaps.push({ fromX: gapFrom, toX: at });
     gapFrom = undefined;
-    if (!piece) pieces.push((piece = { x: [], half: [] }));
-    addPoint(piece, at, half(count));
+    add(at, half(count));
   }
   if (last >= 0) {
     const end = gapFrom === undefined ? Math.max(holdsUntilX, x[last]!) : gapFrom;
-    if (piece) addPoint(piece, end, piece.half.at(-1)!);
+    const thick = piece?.half.at(-1);
+    if (thick) add(end, thick);
     if (endX > end) gaps.push({ fromX: end, toX: endX });
   }
   return { pieces: pieces.filter(({ half }) => half.some((each) => each > 0)), gaps };

@@ -1,24 +1,23 @@
 import { fanPath } from "./ahead.ts";
-import { momentText } from "./clock-text.ts";
+import { clockText } from "./clock-text.ts";
 import type { Lane, LanesLayout } from "./lane-layout.ts";
+import { deadlinePath, hardStopPath } from "./glyphs.ts";
 
 /** What is foreseen: how releases that take no new sessions empty, when they retire, and what ends them. Moves with time. */
-export function LaneAhead({ layout, nowMs }: { readonly layout: LanesLayout; readonly nowMs: number }) {
+export function LaneAhead({ layout }: { readonly layout: LanesLayout }) {
   return (
     <svg class="lanes-layer" width={layout.width} height={layout.height} aria-hidden="true">
       {layout.lanes.map((lane) => (
         <g key={lane.release ?? ""} class={`lane-${lane.colour}`} transform={`translate(0 ${lane.middle})`}>
-          <Foreseen lane={lane} layout={layout} nowMs={nowMs} />
+          <Foreseen lane={lane} layout={layout} />
         </g>
       ))}
     </svg>
   );
 }
 
-function Foreseen({ lane, layout, nowMs }: { lane: Lane; layout: LanesLayout; nowMs: number }) {
-  const { ahead, room } = lane;
+function Foreseen({ lane: { ahead, room }, layout }: { readonly lane: Lane; readonly layout: LanesLayout }) {
   if (ahead.kind !== "fan" && ahead.kind !== "unknown") return null;
-  const cap = Math.min(6, room / 4);
   return (
     <>
       {ahead.kind === "fan" && ahead.points.length > 1 && (
@@ -28,29 +27,37 @@ function Foreseen({ lane, layout, nowMs }: { lane: Lane; layout: LanesLayout; no
           <path class="fan median" d={fanPath(ahead.points, "median")} />
         </>
       )}
-      {ahead.kind === "fan" && (
-        <g class="retires">
-          <path
-            d={`M${ahead.retires.lowX} ${-cap}V${cap}M${ahead.retires.lowX} 0H${ahead.retires.highX}M${ahead.retires.highX} ${-cap}V${cap}`}
-          />
-          <circle cx={ahead.retires.medianX} cy="0" r={Math.min(4, room / 4)} />
-          {room >= 34 && ahead.retires.medianX < layout.plot.right - 24 && ahead.retires.medianX > layout.nowX + 48 && (
-            <text x={ahead.retires.medianX} y={-cap - 4}>
-              {momentText(ahead.retires.medianMs, nowMs)}
-            </text>
-          )}
-        </g>
-      )}
-      {ahead.ends.map(({ kind, x }) => (
-        <path key={kind} class={`end ${kind}`} d={endPath(kind, x, room / 2 - 2)} />
-      ))}
+      {ahead.ends.map(({ kind, x }) => {
+        const reach = room / 2 - 2;
+        return (
+          <path key={kind} class={kind} d={kind === "deadline" ? deadlinePath(x, reach) : hardStopPath(x, reach)} />
+        );
+      })}
+      {ahead.kind === "fan" && <Retires ahead={ahead} room={room} layout={layout} />}
     </>
   );
 }
 
-/** A deadline is a flag, a hard stop two bars. */
-function endPath(kind: "deadline" | "hard-stop", x: number, reach: number): string {
-  if (kind === "hard-stop") return `M${x} ${-reach}V${reach}M${x + 3} ${-reach}V${reach}`;
-  const flag = Math.min(8, reach);
-  return `M${x} ${reach}V${-reach}L${x + flag} ${flag / 2 - reach}L${x} ${flag - reach}`;
+interface RetiresProps {
+  readonly ahead: Extract<Lane["ahead"], { kind: "fan" }>;
+  readonly room: number;
+  readonly layout: LanesLayout;
+}
+
+/** A bracket over the 80% interval, a ring at the median, and when that is, where there is room to say it. */
+function Retires({ ahead: { retires }, room, layout: { nowX, plot } }: RetiresProps) {
+  const { lowX, medianX, highX, medianMs } = retires;
+  const cap = Math.min(5, room / 4);
+  const roomy = room >= 34 && medianX < plot.right - 20 && medianX > nowX + 56;
+  return (
+    <g class="retires">
+      <path d={`M${lowX} ${-cap}V${cap}M${lowX} 0H${highX}M${highX} ${-cap}V${cap}`} />
+      <circle cx={medianX} cy="0" r={Math.min(4, room / 4)} />
+      {roomy && (
+        <text x={medianX} y="-9">
+          {clockText(medianMs)}
+        </text>
+      )}
+    </g>
+  );
 }

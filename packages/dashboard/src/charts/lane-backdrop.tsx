@@ -1,50 +1,55 @@
-import type { LanesLayout } from "./lane-layout.ts";
+import type { Lane, LanesLayout } from "./lane-layout.ts";
 
-/** What time does not move: the lanes' ground, the axis ahead, the scale, and the bands that go on without a claim. */
+/** What time does not move: the lanes' ground, the axis ahead, and the bands that go on without a claim. */
 export function LaneBackdrop({ layout, label }: { readonly layout: LanesLayout; readonly label: string }) {
-  const { lanes, plot, nowX, width, height, aheadTicks, scale } = layout;
-  const { bar } = scale;
-  const barX = layout.narrow ? 8 : plot.left - 14;
+  const { lanes, plot, nowX, width, height, ahead, narrow } = layout;
   return (
     <svg class="lanes-layer" width={width} height={height} role="img" aria-label={label}>
       <rect class="ahead-ground" x={nowX} y={plot.top} width={plot.right - nowX} height={plot.bottom - plot.top} />
-      {lanes.map(({ release, top, height }) => (
-        <line key={release ?? ""} class="border" x1="0" x2={plot.right} y1={top + height} y2={top + height} />
+      {lanes.map(({ release, colour, top, height, room }) => (
+        <g key={release ?? ""} class={`lane-${colour}`}>
+          <line class="border" x1="0" x2={plot.right} y1={top + height} y2={top + height} />
+          <rect class="tag" y={top + 3} width="4" rx="2" height={Math.max(8, (narrow ? height - room : height) - 6)} />
+        </g>
       ))}
-      {aheadTicks.map(({ afterMs, x, label }) => (
-        <g key={afterMs} class="tick">
-          <line x1={x} x2={x} y1={plot.top} y2={plot.bottom} />
-          <text x={x} y={plot.bottom + 17}>
+      {ahead.ticks.map(({ px, label }) => (
+        <g key={label} class="tick">
+          <line x1={nowX + px} x2={nowX + px} y1={plot.top} y2={plot.bottom} />
+          <text x={nowX + px} y={plot.bottom + 16}>
             {label}
           </text>
         </g>
       ))}
-      {lanes.map(({ release, colour, middle, ahead }) => {
-        const end = Math.min(plot.right, nowX + 160);
-        if (ahead.kind === "open") {
-          return (
-            <path
-              key={release}
-              class={`open lane-${colour}`}
-              d={`M${nowX} ${middle - ahead.half}H${end}M${nowX} ${middle + ahead.half}H${end}`}
-            />
-          );
-        }
-        if (ahead.kind !== "unknown") return null;
-        return (
-          <text key={release} class="cannot-tell" x={plot.right - 8} y={middle + 4}>
-            nobody can tell
-          </text>
-        );
-      })}
-      {!layout.narrow && (
-        <g class="scale">
-          <path d={`M${barX - 4} ${plot.bottom + 4}h8m-4 0v${Math.min(18, bar.px)}m-4 0h8`} />
-          <text x={barX - 8} y={plot.bottom + 17}>
-            {bar.sessions} session{bar.sessions === 1 ? "" : "s"}
-          </text>
-        </g>
-      )}
+      {lanes.map((lane) => (
+        <Beyond key={lane.release ?? ""} lane={lane} layout={layout} />
+      ))}
     </svg>
   );
+}
+
+/** What lies ahead and has no place in time: what goes on, what nobody can tell. */
+function Beyond({ lane, layout }: { lane: Lane; layout: LanesLayout }) {
+  const { ahead, colour, middle } = lane;
+  const { nowX, plot, narrow } = layout;
+  switch (ahead.kind) {
+    case "nothing":
+    case "fan":
+      return null;
+    case "open":
+      return (
+        <path
+          class={`open lane-${colour}`}
+          d={`M${nowX} ${middle - ahead.half}H${plot.right}M${nowX} ${middle + ahead.half}H${plot.right}`}
+        />
+      );
+    case "unknown":
+      return (
+        ahead.kind === "unknown" &&
+        !narrow && (
+          <text class="quiet" x={nowX + 44} y={middle + 4}>
+            nobody can tell when it ends
+          </text>
+        )
+      );
+  }
 }

@@ -1,6 +1,6 @@
 import type { ForecastView, TimelineView } from "@holdover/control/api";
 import type { LanesLayout } from "./lane-layout.ts";
-import { readingAt } from "./lane-reading.ts";
+import { type Reading, readingAt } from "./lane-reading.ts";
 
 export interface LaneCrosshairProps {
   readonly layout: LanesLayout;
@@ -13,6 +13,7 @@ export interface LaneCrosshairProps {
 }
 
 const MOST_ROWS = 10;
+const AHEAD_STEP_PX = 4;
 
 /** A line through all lanes and the numbers of that moment: by pointer, or as a slider by the keys. */
 export function LaneCrosshair({ layout, timeline, forecasts, nowMs, atMs, onLook }: LaneCrosshairProps) {
@@ -21,22 +22,27 @@ export function LaneCrosshair({ layout, timeline, forecasts, nowMs, atMs, onLook
   const lastMs = nowMs + ahead.spanMs;
   const looked = Math.max(firstMs, Math.min(lastMs, atMs ?? nowMs));
   const reading = readingAt(looked, { timeline, forecasts, layout, nowMs });
-  const x = nowX + (looked - nowMs) * (looked <= nowMs ? pxPerMs : ahead.pxPerMs);
+  const px = looked <= nowMs ? (looked - nowMs) * pxPerMs : ahead.pxOf(looked - nowMs);
+  const x = nowX + px;
+  // From sample to sample; ahead of now, where there are none, by a few pixels.
+  const by = (steps: number) => {
+    const to = looked + steps * timeline.stepMs;
+    return px + steps * AHEAD_STEP_PX > 0 && to > nowMs ? nowMs + ahead.msAt(px + steps * AHEAD_STEP_PX) : to;
+  };
   const go = (event: KeyboardEvent) => {
-    const past = timeline.stepMs;
-    const step = looked > nowMs ? ahead.spanMs / 60 : past;
-    const to = {
-      ArrowLeft: looked - (looked - step < nowMs ? past : step),
-      ArrowRight: looked + (looked + past > nowMs ? ahead.spanMs / 60 : past),
-      PageUp: looked - 10 * step,
-      PageDown: looked + 10 * step,
-      Home: firstMs,
-      End: lastMs,
-      Escape: undefined,
+    const moves: Record<string, () => number | undefined> = {
+      ArrowLeft: () => by(-1),
+      ArrowRight: () => by(1),
+      PageUp: () => by(-10),
+      PageDown: () => by(10),
+      Home: () => firstMs,
+      End: () => lastMs,
+      Escape: () => undefined,
     };
-    if (!(event.key in to)) return;
+    const move = moves[event.key];
+    if (!move) return;
     event.preventDefault();
-    onLook(to[event.key as keyof typeof to]);
+    onLook(move());
   };
   const rows = reading.rows.slice(0, MOST_ROWS);
   const more = reading.rows.length - rows.length;
@@ -56,7 +62,7 @@ export function LaneCrosshair({ layout, timeline, forecasts, nowMs, atMs, onLook
         aria-valuemin={Math.round(firstMs / 1000)}
         aria-valuemax={Math.round(lastMs / 1000)}
         aria-valuenow={Math.round(looked / 1000)}
-        aria-valuetext={`${reading.title}: ${reading.rows.map(({ release, text }) => `${release} ${text}`).join(", ") || "no session"}`}
+        aria-valuetext={readAloud(reading)}
         onKeyDown={go}
         onBlur={() => onLook(undefined)}
       />
@@ -74,6 +80,9 @@ export function LaneCrosshair({ layout, timeline, forecasts, nowMs, atMs, onLook
             }}
           >
             <strong>{reading.title}</strong>
+            {reading.events.map((event) => (
+              <p key={event}>{event}</p>
+            ))}
             {rows.map(({ release, colour, text }) => (
               <div key={release} class={`lanes-tip-row lane-${colour}`}>
                 <i />
@@ -81,11 +90,16 @@ export function LaneCrosshair({ layout, timeline, forecasts, nowMs, atMs, onLook
                 <b>{text}</b>
               </div>
             ))}
-            {rows.length === 0 && <div>no session</div>}
+            {rows.length === 0 && <p>{looked > nowMs ? "nothing is foreseen" : "no session"}</p>}
             {more > 0 && <div>and {more} more</div>}
           </div>
         </>
       )}
     </>
   );
+}
+
+function readAloud({ title, events, rows }: Reading): string {
+  const numbers = rows.map(({ release, text }) => `${release} ${text}`).join(", ") || "no session";
+  return [title, ...events, numbers].join(". ");
 }

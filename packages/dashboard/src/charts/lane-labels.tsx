@@ -1,41 +1,59 @@
+import { momentText } from "./clock-text.ts";
 import type { Lane, LanesLayout } from "./lane-layout.ts";
 
+export interface LaneLabelsProps {
+  readonly layout: LanesLayout;
+  readonly nowMs: number;
+  /** Nothing has been heard for long: the counts are no longer those of now. */
+  readonly stale: boolean;
+}
+
 /** The name and state of each lane at its left, the live sessions where its band meets now. */
-export function LaneLabels({ layout, stale }: { readonly layout: LanesLayout; readonly stale: boolean }) {
+export function LaneLabels({ layout, nowMs, stale }: LaneLabelsProps) {
+  const { narrow, plot, nowX } = layout;
   return (
     <>
-      {layout.lanes.map((lane) => (
-        <Label key={lane.release ?? ""} lane={lane} layout={layout} stale={stale} />
-      ))}
+      {layout.lanes.map((lane) => {
+        const { release, folded, colour, state, top, room, middle, live } = lane;
+        const height = narrow ? lane.height - room : lane.height;
+        const known = live !== null && !stale;
+        return (
+          <div key={release ?? ""} class={`lane-${colour}`}>
+            <div
+              class={height < 34 ? "lanes-label short" : "lanes-label"}
+              style={{ top: `${top}px`, height: `${height}px`, width: narrow ? `${nowX}px` : `${plot.left}px` }}
+              title={release ?? folded.join(", ")}
+            >
+              <span class="lanes-name">{release ?? `${folded.length} earlier releases`}</span>
+              <span class="lanes-state">{stateText(lane, nowMs)}</span>
+            </div>
+            {state !== "retired" && state !== "failed" && (
+              <span
+                class={`lanes-count${known ? "" : " unknown"}${room < 24 ? " short" : ""}`}
+                style={{ left: `${nowX + 6}px`, top: `${middle}px` }}
+                title={known ? `${live} live sessions now` : "How many live sessions there are is not known now"}
+              >
+                {known ? live : "?"}
+              </span>
+            )}
+          </div>
+        );
+      })}
     </>
   );
 }
 
-function Label({ lane, layout, stale }: { lane: Lane; layout: LanesLayout; stale: boolean }) {
-  const { release, folded, colour, state, percent, top, room, middle, live } = lane;
-  const over = state === "retired" || state === "failed";
-  const height = layout.narrow ? lane.height - room : lane.height;
-  const known = live !== null && !stale;
-  return (
-    <>
-      <div
-        class={`lanes-label lane-${colour}${height < 34 ? " short" : ""}`}
-        style={{ top: `${top}px`, height: `${height}px`, width: layout.narrow ? "100%" : `${layout.plot.left}px` }}
-        title={release ?? folded.join(", ")}
-      >
-        <i />
-        <span class="lanes-name">{release ?? `${folded.length} gone releases`}</span>
-        <span class="lanes-state">{state === "ramping" ? `ramping ${percent}%` : state}</span>
-      </div>
-      {!over && (
-        <span
-          class={known ? "lanes-count" : "lanes-count unknown"}
-          style={{ left: `${layout.nowX + 10}px`, top: `${middle}px` }}
-          title={known ? `${live} live sessions` : "Live sessions are not known now"}
-        >
-          {known ? live : "?"}
-        </span>
-      )}
-    </>
-  );
+function stateText({ state, percent, ahead, retention }: Lane, nowMs: number): string {
+  switch (state) {
+    case "ramping":
+      return `ramping, ${percent}% of new`;
+    case "retained":
+      return ahead.kind === "fan"
+        ? `retained until ≈ ${momentText(ahead.retires.medianMs, nowMs)}`
+        : "retained, nobody can tell";
+    case "expiring":
+      return retention?.deadlineMs ? `expiring until ${momentText(retention.deadlineMs, nowMs)}` : state;
+    default:
+      return state;
+  }
 }

@@ -28,9 +28,10 @@ describe("lanes", () => {
       fc.property(fc.array(counts, { maxLength: 60 }), fc.integer({ min: 320, max: 2000 }), (lanes, width) => {
         const layout = laneLayout({
           timeline: timelineOf(lanes),
-          releases: [],
+          service: { releases: [], current: null },
           forecasts: [],
           rangeMs: RANGE_MS,
+          nowMs: NOW,
           anchorMs: NOW,
           width,
         });

@@ -1,23 +1,27 @@
-import type { ForecastView, ReleaseView, ServiceView, TimelineView } from "@holdover/control/api";
-import { type Ahead, type AheadAxis, aheadOf, spanAhead } from "./ahead.ts";
+import type { ForecastView, ServiceView, TimelineView } from "@holdover/control/api";
+import { type Admission, admissionsOf } from "./admission.ts";
+import { type AheadAxis, aheadAxis } from "./ahead-axis.ts";
+import { type Ahead, aheadOf, reachAhead } from "./ahead.ts";
 import { type Band, bandOf } from "./band.ts";
 import { type LaneRow, laneRows, peakOf } from "./lane-rows.ts";
 import { type StoryEvent, storyOf } from "./lane-story.ts";
+import { flagTexts } from "./mark-flags.ts";
 import { halfOf, type SessionScale, sessionScale } from "./session-scale.ts";
-import { type ClockTick, clockTicks, type SpanTick, spanTicks } from "./time-axis.ts";
+import { type ClockTick, clockTicks } from "./time-axis.ts";
 
 /**
  * Where everything of the lanes is drawn, in px. Only times and counts go in: the same input gives the same picture.
- * All x are those of the moment `anchorMs`; as time goes on, what is past is shifted by `pxPerMs`, what is ahead by the
- * pace of its own axis, and nothing has to be laid out again.
+ * What is past has its place as of `anchorMs`: as time goes on it is shifted as a whole, and drawn anew only when there
+ * is something new. What is ahead has its place as of `nowMs`.
  */
 
 export interface LanesInput {
   readonly timeline: TimelineView;
-  readonly releases: ServiceView["releases"];
+  readonly service: Pick<ServiceView, "releases" | "current">;
   readonly forecasts: readonly ForecastView[];
   readonly rangeMs: number;
-  /** The moment for which "now" is on the line; close to the real now. */
+  readonly nowMs: number;
+  /** The moment for which all that is past is laid out: now, or some time before. */
   readonly anchorMs: number;
   readonly width: number;
 }
@@ -29,32 +33,24 @@ export interface LanesLayout {
   readonly plot: { readonly left: number; readonly right: number; readonly top: number; readonly bottom: number };
   readonly nowX: number;
   readonly pxPerMs: number;
-  readonly ahead: AheadAxis & { readonly ownScale: boolean };
+  readonly ahead: AheadAxis;
   readonly scale: SessionScale;
   readonly lanes: readonly Lane[];
+  /** In order of time. */
   readonly marks: readonly LaneMark[];
   readonly ticks: readonly (ClockTick & { readonly x: number })[];
-  readonly aheadTicks: readonly (SpanTick & { readonly x: number })[];
 }
 
-export interface Lane {
-  /** The release's id; of the lane in which retired releases are folded: undefined. */
-  readonly release: string | undefined;
-  /** Releases that it stands for, oldest first. */
-  readonly folded: readonly string[];
-  /** 1 to 6. */
-  readonly colour: number;
-  readonly state: ReleaseView["state"];
-  readonly percent: number;
+export interface Lane extends LaneRow {
   readonly top: number;
   readonly height: number;
   /** Height that the band has, px: that of the lane but for the name above it where the picture is narrow. */
   readonly room: number;
   /** The line around which the band lies. */
   readonly middle: number;
-  /** Live sessions now; null: not known. */
-  readonly live: number | null;
   readonly band: Band;
+  /** Where along x it took new sessions. */
+  readonly admits: readonly { readonly fromX: number; readonly toX: number }[];
   readonly ahead: Ahead;
 }
 
@@ -65,86 +61,87 @@ export interface LaneMark {
   /** Where the lane that hands over lies; undefined: nothing is handed over between lanes. */
   readonly fromY: number | undefined;
   readonly colour: number;
+  /** In a lane that many releases share. */
+  readonly small: boolean;
+  /** The name above the picture; undefined: none, or no room for it. */
+  readonly flag: string | undefined;
 }
 
 const NARROW_PX = 640;
 /** For how long the last sample is taken to hold. After that the picture says that it has not heard. */
 export const HOLDS_MS = 30_000;
-const LABELS_PX = 168;
-const NAME_PX = 18;
-const TOP_PX = 26;
-const FOOT_PX = 26;
+const LABELS_PX = 184;
+const NAME_PX = 20;
+const TOP_PX = 28;
+const FOOT_PX = 24;
 const BUDGET_PX = 440;
-const LEAST_LANE_PX = 14;
+const LEAST_LANE_PX = 16;
 const LANE_PX = 44;
-const TICK_PX = 76;
-const COUNT_PX = 56;
+const TICK_PX = 84;
+/** Half of a label of the clock, which is not to be cut. */
+const TICK_EDGE_PX = 20;
+/** Room right of now where nothing is foreseen. */
+const COUNT_PX = 64;
+/** Half of the flag at now. */
+const NOW_FLAG_PX = 44;
+/** A start so close before what it led to is not marked. */
+const SAME_PX = 16;
 
 export function laneLayout(input: LanesInput): LanesLayout {
-  const { timeline, releases, forecasts, rangeMs, anchorMs } = input;
+  const { timeline, service, forecasts, rangeMs, anchorMs, nowMs } = input;
+  const { releases } = service;
   const narrow = input.width < NARROW_PX;
-  const width = Math.max(input.width, 200);
+  const right = Math.max(input.width, 200);
   const left = narrow ? 0 : LABELS_PX;
-  const right = width;
 
   const retained = releases.some(({ state }) => state === "retained" || state === "expiring");
-  const retentions = releases.flatMap(({ retention }) => retention ?? []);
-  const needMs = spanAhead(retentions, anchorMs);
   const nowX = retained ? left + Math.round((right - left) * 0.75) : right - COUNT_PX;
   const pxPerMs = (nowX - left) / rangeMs;
-  const sameMs = (right - nowX) / pxPerMs;
-  const spanMs = needMs === undefined ? sameMs : Math.max(sameMs, needMs);
-  const aheadPace = (right - nowX) / spanMs;
-  const ahead = {
-    spanMs,
-    pxPerMs: aheadPace,
-    xOf: (atMs: number) => nowX + (atMs - anchorMs) * aheadPace,
-    ownScale: spanMs > sameMs,
-  };
+  const xOf = (atMs: number) => nowX + (atMs - anchorMs) * pxPerMs;
+  const retentions = releases.flatMap(({ retention }) => retention ?? []);
+  const ahead = aheadAxis(right - nowX, pxPerMs, reachAhead(retentions, nowMs));
+  const aheadX = (atMs: number) => nowX + ahead.pxOf(atMs - nowMs);
 
   const rows = laneRows(timeline, releases);
   const name = narrow ? NAME_PX : 0;
   const budget = BUDGET_PX - rows.length * name;
-  const least = Math.max(
-    LEAST_LANE_PX,
-    Math.min(narrow ? LANE_PX - NAME_PX : LANE_PX, budget / Math.max(1, rows.length)),
-  );
-  const firstMs = anchorMs - rangeMs;
+  const least = Math.max(LEAST_LANE_PX, Math.min(LANE_PX - name, budget / Math.max(1, rows.length)));
+  // What is seen begins here: not at the anchor, which may lie behind.
+  const firstMs = nowMs - rangeMs;
   const scale = sessionScale(
     rows.map((row) => peakOf(row, timeline, firstMs)),
     least,
     budget,
   );
-  const x = Array.from(
-    { length: timeline.moments },
-    (_, index) => nowX + (timeline.fromMs + index * timeline.stepMs - anchorMs) * pxPerMs,
-  );
-  const holdsUntilX = nowX + (timeline.nowMs + HOLDS_MS - anchorMs) * pxPerMs;
+  const samples = {
+    x: Array.from({ length: timeline.moments }, (_, index) => xOf(timeline.fromMs + index * timeline.stepMs)),
+    holdsUntilX: xOf(timeline.nowMs + HOLDS_MS),
+    // The picture is laid out anew long before this comes into sight.
+    endX: xOf(nowMs + rangeMs),
+  };
   const half = (sessions: number) => halfOf(sessions, scale.pxPerSession);
+  const story = storyOf(timeline.marks, releases);
+  const admissions = admissionsOf(story, service.current);
   let top = TOP_PX;
-  const lanes = rows.map((row, index): Lane => {
+  const lanes: Lane[] = [];
+  for (const [index, row] of rows.entries()) {
     const room = scale.heights[index] ?? least;
-    const lane: Lane = {
-      release: row.release,
-      folded: row.folded,
-      colour: row.colour,
-      state: row.state,
-      percent: row.percent,
+    lanes.push({
+      ...row,
       top,
       height: name + room,
       room,
       middle: top + name + room / 2,
-      live: row.live,
-      // Nothing of the past reaches beyond one range to the right: the picture is laid out anew before that.
-      band: bandOf({ sessions: row.sessions, x, holdsUntilX, endX: nowX + rangeMs * pxPerMs }, half),
-      ahead: aheadOfRow(row, forecasts, ahead, scale.pxPerSession),
-    };
+      band: bandOf({ ...samples, sessions: row.sessions }, half),
+      admits: (admissions.get(row.release ?? "") ?? []).map((when) => spanX(when, xOf, samples.endX)),
+      ahead: aheadOfRow(row, forecasts, aheadX, scale.pxPerSession),
+    });
     top += name + room;
-    return lane;
-  });
+  }
 
+  const shownX = (x: number) => x - (nowMs - anchorMs) * pxPerMs;
   return {
-    width,
+    width: right,
     height: top + FOOT_PX,
     narrow,
     plot: { left, right, top: TOP_PX, bottom: top },
@@ -153,30 +150,30 @@ export function laneLayout(input: LanesInput): LanesLayout {
     ahead,
     scale,
     lanes,
-    marks: marksOf(storyOf(timeline.marks, releases), lanes, (atMs) => nowX + (atMs - anchorMs) * pxPerMs, firstMs),
-    ticks: clockTicks(firstMs, anchorMs + rangeMs / 4, TICK_PX / pxPerMs).map(({ atMs, label }) => ({
-      atMs,
-      label,
-      x: nowX + (atMs - anchorMs) * pxPerMs,
-    })),
-    aheadTicks: retained
-      ? spanTicks(spanMs, Math.max(TICK_PX * 0.8, (right - nowX) / 4) / aheadPace).map(({ afterMs, label }) => ({
-          afterMs,
-          label,
-          x: nowX + afterMs * aheadPace,
-        }))
-      : [],
+    marks: withFlags(marksOf(story, lanes, xOf, firstMs), shownX, left, nowX - NOW_FLAG_PX),
+    ticks: clockTicks(firstMs, nowMs, TICK_PX / pxPerMs)
+      .map(({ atMs, label }) => ({ atMs, label, x: xOf(atMs) }))
+      .filter(({ x }) => shownX(x) > left + TICK_EDGE_PX && shownX(x) < nowX - TICK_EDGE_PX),
   };
 }
 
-function aheadOfRow(row: LaneRow, forecasts: readonly ForecastView[], axis: AheadAxis, pxPerSession: number): Ahead {
+function spanX({ fromMs, toMs }: Admission, xOf: (atMs: number) => number, endX: number) {
+  return { fromX: Number.isFinite(fromMs) ? xOf(fromMs) : 0, toX: Number.isFinite(toMs) ? xOf(toMs) : endX };
+}
+
+function aheadOfRow(
+  row: LaneRow,
+  forecasts: readonly ForecastView[],
+  xOf: (atMs: number) => number,
+  pxPerSession: number,
+): Ahead {
   switch (row.state) {
     case "retained":
     case "expiring":
       return aheadOf(
         row.retention,
         forecasts.find(({ release }) => release === row.release)?.left ?? null,
-        axis,
+        xOf,
         pxPerSession,
       );
     case "current":
@@ -187,20 +184,45 @@ function aheadOfRow(row: LaneRow, forecasts: readonly ForecastView[], axis: Ahea
   }
 }
 
-/** Oldest first. Those of before the picture are left out, and a start that is followed at once by what it was for. */
+type Unflagged = Omit<LaneMark, "flag">;
+
 function marksOf(
   events: readonly StoryEvent[],
   lanes: readonly Lane[],
   xOf: (atMs: number) => number,
   firstMs: number,
-): LaneMark[] {
+): Unflagged[] {
   const laneOf = new Map<string, Lane>();
-  for (const lane of lanes) for (const id of lane.release ? [lane.release] : lane.folded) laneOf.set(id, lane);
+  for (const lane of lanes)
+    for (const id of lane.release === undefined ? lane.folded : [lane.release]) laneOf.set(id, lane);
+  const ledTo = new Map<string, number>();
+  for (const { kind, release, atMs } of events)
+    if (kind === "cutover" || kind === "ramping") ledTo.set(release, xOf(atMs));
   return events.flatMap((event) => {
     const lane = laneOf.get(event.release);
     if (!lane || event.atMs < firstMs) return [];
+    const x = xOf(event.atMs);
+    const small = lane.release === undefined;
+    if (event.kind === "starting" && (small || Math.abs((ledTo.get(event.release) ?? Infinity) - x) < SAME_PX))
+      return [];
     const from = event.from === undefined ? undefined : laneOf.get(event.from);
     const fromY = from && from !== lane ? from.middle : undefined;
-    return [{ event, x: xOf(event.atMs), y: lane.middle, fromY, colour: lane.colour }];
+    return [{ event, x, y: lane.middle, fromY, colour: lane.colour, small }];
   });
+}
+
+function withFlags(
+  marks: readonly Unflagged[],
+  shownX: (x: number) => number,
+  fromX: number,
+  untilX: number,
+): LaneMark[] {
+  const flagged = marks.filter(({ event }) => event.kind === "cutover" || event.kind === "rollback");
+  const texts = flagTexts(
+    flagged.map(({ x, event }) => ({ x: shownX(x), text: event.release })),
+    fromX,
+    untilX,
+  );
+  const textOf = new Map(flagged.map((mark, index) => [mark, texts[index]]));
+  return marks.map((mark) => Object.assign({ flag: textOf.get(mark) }, mark));
 }

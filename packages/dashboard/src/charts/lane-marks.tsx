@@ -1,10 +1,16 @@
 import { useRef, useState } from "preact/hooks";
 import { clockText } from "./clock-text.ts";
+import { GLYPHS } from "./glyphs.ts";
 import type { LaneMark, LanesLayout } from "./lane-layout.ts";
 import { eventText } from "./lane-story.ts";
 
+export interface LaneMarksProps {
+  readonly layout: LanesLayout;
+  readonly onLook: (atMs: number | undefined) => void;
+}
+
 /** What happened, as marks; one stop of the Tab key, and arrow keys from one to the next. */
-export function LaneMarks({ layout, onLook }: { layout: LanesLayout; onLook: (atMs: number | undefined) => void }) {
+export function LaneMarks({ layout, onLook }: LaneMarksProps) {
   const { marks, width, height, plot } = layout;
   const [focused, setFocused] = useState<number>();
   const ref = useRef<SVGSVGElement>(null);
@@ -16,32 +22,38 @@ export function LaneMarks({ layout, onLook }: { layout: LanesLayout; onLook: (at
     event.preventDefault();
     ref.current?.querySelectorAll<SVGGElement>(".mark")[Math.max(0, Math.min(marks.length - 1, to))]?.focus();
   };
+  if (marks.length === 0) return null;
   return (
     <svg
       ref={ref}
-      class="lanes-layer lanes-marks"
+      class="lanes-layer"
       width={width}
       height={height}
       role="group"
-      aria-label="What happened, by time"
+      aria-label="What happened to releases"
       onKeyDown={go}
     >
       {marks.map((mark) => {
-        const { event } = mark;
+        const { event, x, y } = mark;
         return (
           <g
             key={event.seq}
-            class={`mark ${event.kind} lane-${mark.colour}`}
+            class={`mark ${event.kind}${mark.small ? " small" : ""} lane-${mark.colour}`}
             role="img"
             tabIndex={event.seq === entry ? 0 : -1}
-            aria-label={`${clockText(event.atMs, true)} ${eventText(event)}. By ${event.actor}: ${event.reason}`}
+            aria-label={`${clockText(event.atMs, true)}: ${eventText(event)}. By ${event.actor}, ${event.reason}`}
             onFocus={() => {
               setFocused(event.seq);
               onLook(event.atMs);
             }}
             onBlur={() => onLook(undefined)}
           >
-            <Shape mark={mark} top={plot.top} />
+            <Handover mark={mark} top={plot.top} />
+            <path
+              class="glyph"
+              transform={`translate(${x} ${y})${mark.small ? "scale(.45)" : ""}`}
+              d={GLYPHS[event.kind]}
+            />
           </g>
         );
       })}
@@ -49,40 +61,21 @@ export function LaneMarks({ layout, onLook }: { layout: LanesLayout; onLook: (at
   );
 }
 
-function Shape({ mark: { event, x, y, fromY }, top }: { mark: LaneMark; top: number }) {
-  switch (event.kind) {
-    case "cutover":
-    case "rollback":
-    case "ramping":
-      return (
+/** From the lane that is left to the one that takes over, and its name above the picture. */
+function Handover({ mark: { event, x, y, fromY, flag }, top }: { readonly mark: LaneMark; readonly top: number }) {
+  return (
+    <>
+      {fromY !== undefined && (
         <>
-          {fromY !== undefined && <path class="hands-over" d={handoverPath(x, fromY, y)} />}
-          {fromY !== undefined && <circle class="leaves" cx={x} cy={fromY} r="2.5" />}
-          <path class="glyph" transform={`translate(${x} ${y})`} d={GLYPHS[event.kind]} />
-          {event.kind !== "ramping" && (
-            <text class="flag" x={x} y={top - 8}>
-              {event.kind === "rollback" ? "↶ " : ""}
-              {event.release}
-            </text>
-          )}
+          <path class="hands-over" d={`M${x} ${fromY}V${y}`} />
+          <circle class="leaves" cx={x} cy={fromY} r="3" />
         </>
-      );
-    default:
-      return <path class="glyph" transform={`translate(${x} ${y})`} d={GLYPHS[event.kind]} />;
-  }
+      )}
+      {flag !== undefined && (
+        <text class="flag" x={x} y={top - 10}>
+          {event.kind === "rollback" ? `↶ ${flag}` : flag}
+        </text>
+      )}
+    </>
+  );
 }
-
-/** Leaves the old lane a little before the moment, and is on the new one a little after it. */
-function handoverPath(x: number, fromY: number, y: number): string {
-  return `M${x} ${fromY}V${y}`;
-}
-
-const GLYPHS = {
-  cutover: "M0-6A6 6 0 1 1 0 6A6 6 0 1 1 0-6Z",
-  rollback: "M6-6V6L-6 0Z",
-  ramping: "M0-6L6 0L0 6L-6 0Z",
-  starting: "M0-3A3 3 0 1 1 0 3A3 3 0 1 1 0-3Z",
-  expiring: "M-5-6H5L-5 6H5Z",
-  retired: "M-1.5-7H1.5V7H-1.5Z",
-  failed: "M-5-5L5 5M5-5L-5 5",
-} as const;

@@ -4,7 +4,7 @@ import type { ServiceView, TimelineView } from "@holdover/control/api";
 
 type Mark = TimelineView["marks"][number];
 
-type EventKind = "starting" | "ramping" | "cutover" | "rollback" | "expiring" | "retired" | "failed";
+export type EventKind = "starting" | "ramping" | "cutover" | "rollback" | "expiring" | "retired" | "failed";
 
 export interface StoryEvent {
   readonly seq: number;
@@ -38,7 +38,7 @@ export function storyOf(marks: TimelineView["marks"], releases: ServiceView["rel
     const told = KINDS[kind];
     const takesNew = told === "cutover" || told === "rollback";
     const handsOver = takesNew || told === "ramping";
-    if (handsOver) current ??= currentBefore(atMs, release, releases);
+    if (handsOver) current ??= currentBefore(atMs, release, inOrder.slice(index), releases);
     const from = handsOver && current !== release ? current : undefined;
     events.push({ seq, atMs, kind: told, release, from, actor, reason });
     if (takesNew) current = release;
@@ -46,8 +46,13 @@ export function storyOf(marks: TimelineView["marks"], releases: ServiceView["rel
   return events;
 }
 
-/** Who was current before the first handover that is told. */
-function currentBefore(atMs: number, but: string, releases: ServiceView["releases"]): string | undefined {
+/**
+ * Who was current before the first handover that is told. Of a release that was rolled back to since then, only the last
+ * time is known at which it became current; and it is the release before that a rollback goes to.
+ */
+function currentBefore(atMs: number, but: string, later: readonly Mark[], releases: ServiceView["releases"]) {
+  const back = later.find(({ kind, release }) => kind === "release.rolled-back" && release !== but);
+  if (back) return back.release;
   const before = releases.filter(({ id, currentAtMs }) => id !== but && currentAtMs > 0 && currentAtMs < atMs);
   return before.toSorted((a, b) => b.currentAtMs - a.currentAtMs)[0]?.id;
 }

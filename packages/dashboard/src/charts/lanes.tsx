@@ -6,6 +6,7 @@ import { LaneBackdrop } from "./lane-backdrop.tsx";
 import { LaneBands } from "./lane-bands.tsx";
 import { LaneCrosshair } from "./lane-crosshair.tsx";
 import { LaneLabels } from "./lane-labels.tsx";
+import { LaneLegend } from "./lane-legend.tsx";
 import { HOLDS_MS, laneLayout } from "./lane-layout.ts";
 import { LaneMarks } from "./lane-marks.tsx";
 import { summaryText } from "./lane-reading.ts";
@@ -36,6 +37,7 @@ export interface LanesProps {
   readonly onRange: (rangeMs: LaneRangeMs) => void;
 }
 
+const REDRAW_MS = 5000;
 /** A mark at now is seen whole. */
 const MARK_PX = 8;
 
@@ -79,20 +81,23 @@ interface PlotProps extends Omit<LanesProps, "timeline" | "onRange"> {
 }
 
 function Plot({ timeline, service, forecasts, nowMs, rangeMs, width }: PlotProps) {
-  const hatch = useId();
+  const id = useId();
   const anchorMs = useAnchor(nowMs, rangeMs, width);
+  // Drawn anew with new numbers, or when there have been none for some time.
+  const drawnMs = Math.max(timeline.nowMs, Math.floor(nowMs / REDRAW_MS) * REDRAW_MS);
   const [atMs, onLook] = useState<number>();
   const layout = useMemo(
-    () => laneLayout({ timeline, releases: service.releases, forecasts, rangeMs, anchorMs, width }),
-    [timeline, service, forecasts, rangeMs, anchorMs, width],
+    () => laneLayout({ timeline, service, forecasts, rangeMs, nowMs: drawnMs, anchorMs, width }),
+    [timeline, service, forecasts, rangeMs, drawnMs, anchorMs, width],
   );
   // The same elements as long as the layout is the same: between updates nothing is drawn, things are but moved.
   const drawn = useMemo(
     () => ({
-      still: <LaneBackdrop layout={layout} label={summaryText(service, timeline, rangeMs, timeline.nowMs)} />,
-      bands: <LaneBands layout={layout} hatch={hatch} />,
+      still: <LaneBackdrop layout={layout} label={summaryText(service, timeline, rangeMs)} />,
+      bands: <LaneBands layout={layout} id={id} />,
       marks: <LaneMarks layout={layout} onLook={onLook} />,
-      ahead: <LaneAhead layout={layout} nowMs={timeline.nowMs} />,
+      ahead: <LaneAhead layout={layout} />,
+      legend: <LaneLegend layout={layout} id={id} />,
       table: <LaneTable service={service} timeline={timeline} />,
     }),
     [layout],
@@ -102,33 +107,38 @@ function Plot({ timeline, service, forecasts, nowMs, rangeMs, width }: PlotProps
   const passedMs = nowMs - anchorMs;
   const look = (event: PointerEvent & { currentTarget: HTMLDivElement }) => {
     const x = event.clientX - event.currentTarget.getBoundingClientRect().left;
-    onLook(x < plot.left ? undefined : nowMs + (x - nowX) / (x <= nowX ? pxPerMs : ahead.pxPerMs));
+    onLook(x < plot.left ? undefined : nowMs + (x <= nowX ? (x - nowX) / pxPerMs : ahead.msAt(x - nowX)));
   };
   return (
-    <div
-      class={narrow ? "lanes-plot narrow" : "lanes-plot"}
-      style={{ height: `${height}px` }}
-      onPointerMove={look}
-      onPointerDown={look}
-      onPointerLeave={() => onLook(undefined)}
-    >
-      {drawn.still}
-      <Moving key={`past ${anchorMs}`} fromX={plot.left} toX={nowX} byPx={-passedMs * pxPerMs}>
-        {drawn.bands}
-      </Moving>
-      <Moving key={`ahead ${anchorMs}`} fromX={nowX} toX={plot.right} byPx={-passedMs * ahead.pxPerMs}>
-        {drawn.ahead}
-      </Moving>
-      <LaneLabels layout={layout} stale={nowMs - timeline.nowMs > HOLDS_MS} />
-      <div class="lanes-now" style={{ left: `${nowX}px`, height: `${plot.bottom}px` }}>
-        <span>{clockText(nowMs)}</span>
+    <>
+      <div
+        class={narrow ? "lanes-plot narrow" : "lanes-plot"}
+        style={{ height: `${height}px` }}
+        onPointerMove={look}
+        onPointerDown={look}
+        onPointerLeave={() => onLook(undefined)}
+      >
+        {drawn.still}
+        <Moving key={`past ${anchorMs}`} fromX={plot.left} toX={nowX} byPx={-passedMs * pxPerMs}>
+          {drawn.bands}
+        </Moving>
+        <div class="lanes-window" style={{ left: `${nowX}px`, width: `${plot.right - nowX}px` }}>
+          <div class="lanes-fixed" style={{ left: `${-nowX}px` }}>
+            {drawn.ahead}
+          </div>
+        </div>
+        <LaneLabels layout={layout} nowMs={drawnMs} stale={nowMs - timeline.nowMs > HOLDS_MS} />
+        <div class="lanes-now" style={{ left: `${nowX}px`, height: `${plot.bottom}px` }}>
+          <span>now {clockText(nowMs)}</span>
+        </div>
+        <LaneCrosshair {...{ layout, timeline, forecasts, nowMs, atMs, onLook }} />
+        <Moving key={`marks ${anchorMs}`} fromX={plot.left} toX={nowX + MARK_PX} byPx={-passedMs * pxPerMs}>
+          {drawn.marks}
+        </Moving>
       </div>
-      <LaneCrosshair {...{ layout, timeline, forecasts, nowMs, atMs, onLook }} />
-      <Moving key={`marks ${anchorMs}`} fromX={plot.left} toX={nowX + MARK_PX} byPx={-passedMs * pxPerMs}>
-        {drawn.marks}
-      </Moving>
+      {drawn.legend}
       {drawn.table}
-    </div>
+    </>
   );
 }
 

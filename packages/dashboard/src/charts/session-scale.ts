@@ -8,7 +8,7 @@ const MOST_PX_A_SESSION = 10;
 const BREATH_PX = 12;
 const THICKEST_PX = 84;
 /** The bar that shows the scale is not longer. */
-const BAR_PX = 40;
+const BAR_PX = 20;
 
 export interface SessionScale {
   readonly pxPerSession: number;

@@ -1,4 +1,4 @@
-import { clockText, dayText, spanText } from "./clock-text.ts";
+import { clockText, dayText } from "./clock-text.ts";
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -29,26 +29,6 @@ export function clockTicks(fromMs: number, toMs: number, leastMs: number): Clock
     if (atMs >= fromMs && atMs <= toMs) ticks.push({ atMs, label: labelOf(atMs, localMs, stepMs) });
   }
   return ticks;
-}
-
-export interface SpanTick {
-  readonly afterMs: number;
-  readonly label: string;
-}
-
-/** Round spans ahead of now: `+15m`. */
-export function spanTicks(spanMs: number, leastMs: number): SpanTick[] {
-  const stepMs = stepOf(leastMs);
-  const many = Math.floor(spanMs / stepMs);
-  return Array.from({ length: many }, (_, index) => {
-    const afterMs = (index + 1) * stepMs;
-    return { afterMs, label: `+${spanText(afterMs)}` };
-  });
-}
-
-/** The smallest round span that is at least as long. */
-export function roundSpan(leastMs: number): number {
-  return stepOf(leastMs);
 }
 
 function stepOf(leastMs: number): number {
