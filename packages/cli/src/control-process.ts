@@ -159,6 +159,7 @@ async function runControl(state: StateDir, again: boolean): Promise<void> {
     audit: store.audit,
     signing,
     auditSinks: () => sinks.states(),
+    stores: () => ({ control: store.health(), host: link.health().host?.store ?? null }),
     tokens: store.tokens,
     membership: authority,
     token,

@@ -107,6 +107,7 @@ export class Control implements Operations {
   readonly #records: Records;
   readonly #executor: Executor;
   readonly #startedAtMs: number;
+  #link: { readonly up: boolean; readonly sinceMs: number };
   readonly #routing: Routing;
   readonly #outlooks: Outlooks;
   readonly #planning: Planning;
@@ -124,6 +125,7 @@ export class Control implements Operations {
   constructor(options: ControlOptions) {
     this.#options = options;
     this.#startedAtMs = options.clock.now();
+    this.#link = { up: options.linked(), sinceMs: this.#startedAtMs };
     this.#records = new Records(options.releases);
     this.#routing = new Routing({ ...options, records: this.#records });
     this.#outlooks = new Outlooks({
@@ -153,7 +155,10 @@ export class Control implements Operations {
     else this.#closingNoted = (await audit.tail(NOTED_WITHIN)).findLast(isMilestone)?.kind === "host.closing";
     this.#unsubscribe.push(
       platform.subscribe(() => this.#wake()),
-      dataPlane.subscribe(() => this.#wake()),
+      dataPlane.subscribe(() => {
+        this.#noteLink();
+        this.#wake();
+      }),
       dataPlane.onEvents(async (host, events) => {
         // A batch may come again: an end that was counted once is not counted twice.
         const fresh: SessionEvent[] = [];
@@ -178,14 +183,16 @@ export class Control implements Operations {
   }
 
   status(): StatusView {
-    const { dataPlane, linked, version } = this.#options;
+    const { dataPlane, version } = this.#options;
     const known = this.#known();
+    this.#noteLink();
     return {
       nowMs: known.nowMs,
       version,
       startedAtMs: this.#startedAtMs,
       router: {
-        linked: linked(),
+        linked: this.#link.up,
+        linkSinceMs: this.#link.sinceMs,
         address: dataPlane.address(),
         closing: dataPlane.closing(),
         tableIssued: this.#records.tableNumber(),
@@ -523,6 +530,11 @@ export class Control implements Operations {
     await audit.append([{ ...cause, kind: "host.closing" }]);
     this.#closingNoted = true;
     this.#closingCause = null;
+  }
+
+  #noteLink(): void {
+    const up = this.#options.linked();
+    if (up !== this.#link.up) this.#link = { up, sinceMs: this.#now() };
   }
 
   #known(): Known {

@@ -6,6 +6,8 @@ const storeHealth = z.object({
   bytes: z.int(),
   /** Changes that it did not take and queries that it did not answer, since it was opened. */
   failures: z.int(),
+  /** What was the matter the last time; null once a change was stored since. */
+  problem: z.string().nullable(),
 });
 
 /** How a database is. */

@@ -20,7 +20,7 @@ export const IDLE_HOST: HostHealth = {
   residentBytes: 100_000_000,
   heapUsedBytes: 20_000_000,
   loopLag: { p50S: 0, p99S: 0.001, maxS: 0.002 },
-  store: { bytes: 4096, failures: 0 },
+  store: { bytes: 4096, failures: 0, problem: null },
   events: { waiting: 0, dropped: 0 },
   links: 1,
   sessionsMost: 1_000_000,

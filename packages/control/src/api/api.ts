@@ -1,5 +1,12 @@
 import swagger from "@fastify/swagger";
-import { asHoldoverError, HoldoverError, type AuditLog, type Clock, type TokenStore } from "@holdover/core";
+import {
+  asHoldoverError,
+  HoldoverError,
+  type AuditLog,
+  type Clock,
+  type StoreHealth,
+  type TokenStore,
+} from "@holdover/core";
 import fastify, { type FastifyReply } from "fastify";
 import { serializerCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
@@ -35,9 +42,11 @@ import { addServiceRoutes } from "./service-routes.ts";
 import { addSessionRoutes } from "./session-routes.ts";
 import { listenOnTcp } from "./tcp.ts";
 import { addSignInRoutes } from "./sign-in-routes.ts";
+import { createStatusFeed } from "./status-feed.ts";
 import { addTokenRoutes } from "./token-routes.ts";
 import { openTokens, type Caller } from "./tokens.ts";
 import { listenOnSocket } from "./unix-socket.ts";
+import type { StatusView } from "./views.ts";
 
 /** How long a whole request may take to arrive, in ms. */
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -61,6 +70,8 @@ export interface ApiOptions {
   readonly signing: Pick<AuditSigning, "verify" | "export">;
   /** How far the sinks of the audit log are; left out: there is none. */
   readonly auditSinks?: () => readonly AuditSinkState[];
+  /** How the stores of control and of the host are; null: not known. Left out: nobody tells. */
+  readonly stores?: () => { readonly control: StoreHealth; readonly host: StoreHealth | null };
   /** The tokens that were made by way of the API. */
   readonly tokens: TokenStore;
   readonly membership: MembershipOperations;
@@ -82,7 +93,7 @@ export interface ApiOptions {
 }
 
 /** Whoever can open the unix socket. */
-const OPERATOR: Caller = { name: "operator", role: "admin", expiresAtMs: null };
+const OPERATOR: Caller = { name: "operator", role: "admin", expiresAtMs: null, isLetIn: () => true };
 
 interface ApiAddress {
   /** Absolute path of the unix socket: mode 0600, in a directory that is made with mode 0700 if it is missing. */
@@ -118,7 +129,16 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   const certificate = options.tls && (await openCertificate(options.tls, clock, log));
   const isOurName = (host: string): boolean => certificate?.isFor(host) ?? false;
   const gate = createGate({ tokens, tokenFile: options.tokenFile, failedCalls, isOurName });
-  const streams = createEventStreams(audit, clock, log);
+  const status = (): StatusView => {
+    const sinks = options.auditSinks?.() ?? [];
+    const stores = options.stores?.();
+    return {
+      ...operations.status(),
+      ...(stores && { store: storeView(stores.control), hostStore: stores.host && storeView(stores.host) }),
+      ...(sinks.length > 0 && { auditSinks: [...sinks] }),
+    };
+  };
+  const streams = createEventStreams(audit, createStatusFeed(status, clock, log), clock, log);
   /** Whom the gate has let in by TCP. Who came by the unix socket is not in it. */
   const callers = new WeakMap<IncomingMessage, Caller>();
   let closing: Promise<void> | undefined;
@@ -167,6 +187,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   await app.register(swagger, openApiOptions(options.version));
   const context: RouteContext = {
     operations,
+    status,
     audit,
     tokens,
     callerOf: (request) => callers.get(request.raw) ?? OPERATOR,
@@ -177,7 +198,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       return typeof name === "string" ? `${way}:${name}` : way;
     },
   };
-  addServiceRoutes(app, context, options.auditSinks ?? (() => []));
+  addServiceRoutes(app, context);
   addSessionRoutes(app, context);
   addPlanningRoutes(app, context);
   addAuditRoutes(app, context, options.signing, streams);
@@ -225,6 +246,10 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       return closing;
     },
   };
+}
+
+function storeView({ bytes, problem }: StoreHealth): NonNullable<StatusView["store"]> {
+  return { sizeBytes: bytes, problem };
 }
 
 function prepared<Any extends Server | SecureServer>(server: Any, log: ApiLog, listener: RequestListener): Any {

@@ -30,7 +30,7 @@ const sought = {
 /** The record of what happened: to read, to verify and to follow. */
 export function addAuditRoutes(
   app: App,
-  { audit }: RouteContext,
+  { audit, callerOf }: RouteContext,
   signing: Pick<AuditSigning, "verify" | "export">,
   streams: EventStreams,
 ): void {
@@ -130,7 +130,9 @@ export function addAuditRoutes(
         summary: "Follow what happens, as server-sent events",
         description:
           "One event `audit` for each audit entry, its number as the id. A comment every 15 s keeps the connection. " +
-          "A client that does not read is dropped; it resumes without a gap by the id of the last event it has seen.",
+          "A client that does not read is dropped; it resumes without a gap by the id of the last event it has seen. " +
+          "With `status=true` an event `status` without an id tells what is now, as `/v1/status` does: at once, then " +
+          "when it has changed, at most once a second and at least every 5 s. The stream ends with the token's validity.",
         headers: z.looseObject({
           "last-event-id": seq
             .optional()
@@ -140,9 +142,12 @@ export function addAuditRoutes(
           after: seq
             .optional()
             .meta({ description: "Begin after this entry; left out: with the next that is written." }),
+          status: z.enum(["true", "false"]).default("false").meta({ description: "Whether the status is told too." }),
         }),
         response: {
-          200: z.string().meta({ description: "`text/event-stream`: the data of each event is an AuditEntry." }),
+          200: z.string().meta({
+            description: "`text/event-stream`: the data of an event `audit` is an AuditEntry, of `status` a Status.",
+          }),
           ...failures("STREAM_LIMIT", "CONTROL_BUSY"),
         },
       },
@@ -154,7 +159,8 @@ export function addAuditRoutes(
         // An id of another log, perhaps of one that was put back from a copy: waiting for it would hide what happens until then.
         throw new HoldoverError("REQUEST_INVALID", { problem: `after: ${after} is past the last entry, ${head.seq}` });
       }
-      streams.open(reply.raw, after);
+      const { isLetIn } = callerOf(request);
+      streams.open(reply.raw, { afterSeq: after, status: request.query.status === "true", isLetIn });
       return reply.hijack();
     },
   );

@@ -1,12 +1,25 @@
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, request, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AuditEntry } from "@holdover/core";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { createManualClock, createMemoryAuditLog, draft, startApi, TOKEN, type RunningApi } from "./api-fixture.ts";
+import {
+  createManualClock,
+  createMemoryAuditLog,
+  createMemoryOperations,
+  draft,
+  releaseView,
+  startApi,
+  statusView,
+  TOKEN,
+  type RunningApi,
+} from "./api-fixture.ts";
 import { createEventStreams, STREAM_LIMIT } from "./event-streams.ts";
+import { createStatusFeed, STATUS_AT_LEAST_MS, STATUS_EVERY_MS } from "./status-feed.ts";
+import type { StatusView } from "./views.ts";
 
 const KEEP_ALIVE_MS = 15_000;
 
@@ -36,12 +49,19 @@ class Reading {
   /** Only events that are complete: the end of one is its empty line. */
   get events(): Event[] {
     return this.#blocks()
-      .filter((lines) => lines.some((line) => line.startsWith("data: ")))
+      .filter((lines) => lines.some((line) => line.startsWith("id: ")))
       .map((lines) => {
         const field = (name: string) =>
           lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2) ?? "";
         return { id: Number(field("id")), event: field("event"), data: JSON.parse(field("data")) as AuditEntry };
       });
+  }
+
+  /** They have no id: a client that comes back resumes from the last entry that it has seen. */
+  get statuses(): StatusView[] {
+    return this.#blocks()
+      .filter((lines) => lines[0] === "event: status" && lines.length === 2)
+      .map((lines) => JSON.parse(lines[1]?.slice("data: ".length) ?? "") as StatusView);
   }
 
   get ids(): number[] {
@@ -241,6 +261,183 @@ describe("GET /v1/events", () => {
   });
 });
 
+describe("GET /v1/events?status=true", () => {
+  let running: RunningApi;
+  let readings: Reading[];
+  /** What control knows, and how often it was asked. */
+  let now: { releases: string[]; asked: number; broken: boolean };
+  beforeEach(async () => {
+    now = { releases: ["v1"], asked: 0, broken: false };
+    readings = [];
+    const status = (): StatusView => {
+      now.asked += 1;
+      if (now.broken) throw new Error("a defect");
+      return { ...statusView(now.releases.map((id) => releaseView(id))), nowMs: running.clock.now() };
+    };
+    running = await startApi({}, createMemoryOperations({ status }));
+  });
+  afterEach(async () => {
+    for (const { answer } of readings) answer.destroy();
+    await running.stop();
+  });
+  const follow = async (query = "?status=true") => {
+    const reading = new Reading(await running.open(`/v1/events${query}`));
+    readings.push(reading);
+    return reading;
+  };
+  const releasesOf = ({ statuses }: Reading) =>
+    statuses.map(({ services }) => services[0]?.releases.map(({ id }) => id));
+  /** An entry that has come shows that nothing else is still on its way before it. */
+  const settle = async (reading: Reading) => {
+    const seq = running.audit.stored.length + 1;
+    await running.audit.append([draft(seq)]);
+    await reading.until(({ ids }) => ids.at(-1) === seq);
+  };
+
+  test("tells what is now at once, in the form of /v1/status", async () => {
+    const reading = await follow();
+    await reading.until(({ statuses }) => statuses.length === 1);
+    expect(reading.statuses[0]).toEqual((await running.bySocket("/v1/status")).json());
+  });
+
+  test("tells a change, within a second and at most once in one", async () => {
+    const reading = await follow();
+    now.releases = ["v1", "v2"];
+    running.clock.advance(STATUS_EVERY_MS - 1);
+    now.releases = ["v2", "v3"];
+    running.clock.advance(1);
+    running.clock.advance(STATUS_EVERY_MS);
+    await settle(reading);
+    expect(releasesOf(reading)).toEqual([["v1"], ["v2", "v3"]]);
+  });
+
+  test("tells every 5 s that nothing has changed, with the time of then", async () => {
+    const reading = await follow();
+    for (let second = 0; second < 10; second += 1) running.clock.advance(STATUS_EVERY_MS);
+    await settle(reading);
+    expect(reading.statuses.map(({ nowMs }) => nowMs)).toEqual([0, STATUS_AT_LEAST_MS, 2 * STATUS_AT_LEAST_MS]);
+  });
+
+  test("is made once a second for all streams, and not at all where none asks for it", async () => {
+    const plain = await follow("");
+    running.clock.advance(STATUS_EVERY_MS);
+    expect(now.asked).toBe(0);
+    const many = await Promise.all(upTo(1, 20).map(() => follow()));
+    expect(now.asked).toBe(1);
+    now.releases = ["v2"];
+    running.clock.advance(STATUS_EVERY_MS);
+    expect(now.asked).toBe(2);
+    await Promise.all(many.map((reading) => reading.until(({ statuses }) => statuses.length === 2)));
+    for (const { answer } of many) answer.destroy();
+    while (running.audit.listeners.size > 1) await turn();
+    running.clock.advance(STATUS_EVERY_MS);
+    expect([now.asked, plain.statuses]).toEqual([2, []]);
+  });
+
+  test("that cannot be made is left out, so that no old one passes for the present; entries go on", async () => {
+    const reading = await follow();
+    now.broken = true;
+    for (let second = 0; second < 6; second += 1) running.clock.advance(STATUS_EVERY_MS);
+    await settle(reading);
+    expect(reading.statuses).toHaveLength(1);
+    expect(running.logged[0]).toContain("the status could not be told");
+    now.broken = false;
+    running.clock.advance(STATUS_EVERY_MS);
+    await reading.until(({ statuses }) => statuses.length === 2);
+  });
+
+  test("does not get in between the entries that a client missed", async () => {
+    await running.audit.append(upTo(1, 300).map((n) => draft(n)));
+    const reading = await follow("?status=true&after=0");
+    await reading.until(({ ids }) => ids.length === 300);
+    expect(reading.ids).toEqual(upTo(1, 300));
+    expect(reading.statuses).toHaveLength(1);
+  });
+
+  test.each(["yes", "1", ""])("is not asked for with %j", async (status) => {
+    const answer = await running.bySocket(`/v1/events?status=${status}`);
+    expect([answer.status, answer.code()]).toEqual([400, "REQUEST_INVALID"]);
+  });
+
+  describe("by a token", () => {
+    const followAs = async (secret: string) => {
+      const answer = await new Promise<IncomingMessage>((resolve) => {
+        const { port } = new URL(running.url);
+        const headers = { authorization: `Bearer ${secret}` };
+        request({ port, path: "/v1/events?status=true", headers, agent: false }).on("response", resolve).end();
+      });
+      const reading = new Reading(answer);
+      readings.push(reading);
+      await reading.until(({ statuses }) => statuses.length === 1);
+      return reading;
+    };
+    const makeToken = async (lastsMs?: number) => {
+      const body = { name: "eye", role: "viewer", ...(lastsMs !== undefined && { lastsMs }) };
+      const answer = await running.bySocket("/v1/tokens", { method: "POST", body });
+      return (answer.json() as { secret: string }).secret;
+    };
+
+    test("that is revoked ends, and tells nothing of what comes after", async () => {
+      const reading = await followAs(await makeToken());
+      const seen = running.audit.stored.length;
+      const ended = once(reading.answer, "end");
+      await running.bySocket("/v1/tokens/eye", { method: "DELETE" });
+      await running.audit.append([draft(seen + 2)]);
+      await ended;
+      expect(reading.ids).toEqual([]);
+    });
+
+    test("that expires ends", async () => {
+      const reading = await followAs(await makeToken(2500));
+      const ended = once(reading.answer, "end");
+      now.releases = ["v2"];
+      for (let second = 0; second < 2; second += 1) running.clock.advance(STATUS_EVERY_MS);
+      await reading.until(({ statuses }) => statuses.length === 2);
+      now.releases = ["v3"];
+      running.clock.advance(STATUS_EVERY_MS);
+      await ended;
+      expect(releasesOf(reading)).toEqual([["v1"], ["v2"]]);
+    });
+  });
+});
+
+test("a client that does not read has no status waiting for it, and is told the present one when it reads again", async () => {
+  const clock = createManualClock();
+  const log = { warn: () => {}, error: () => {} };
+  let version = 0;
+  const status = (): StatusView => ({ ...statusView([releaseView("x".repeat(200_000))]), version: String(version) });
+  const streams = createEventStreams(createMemoryAuditLog(), createStatusFeed(status, clock, log), clock, log);
+  let response: ServerResponse | undefined;
+  const server = createServer((_incoming, outgoing) => {
+    response = outgoing;
+    streams.open(outgoing, { afterSeq: 0, status: true, isLetIn: () => true });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const [answer] = (await once(request({ port, agent: false }).end(), "response")) as [IncomingMessage];
+  answer.pause();
+  // Until nobody takes anything any more; the kernel's buffers hold some of them.
+  for (let still = 0; still < 50; still = response?.writableNeedDrain ? still + 1 : 0) {
+    version += 1;
+    if (version > 20_000) throw new Error("the client takes whatever is sent, or nothing is");
+    if (!response?.writableNeedDrain) clock.advance(STATUS_EVERY_MS);
+    await turn();
+  }
+  const waiting = response?.writableLength;
+  for (let more = 0; more < 10; more += 1) {
+    version += 1;
+    clock.advance(STATUS_EVERY_MS);
+  }
+  expect(response?.writableLength).toBe(waiting);
+  const reading = new Reading(answer);
+  answer.resume();
+  await reading.until(({ statuses }) => statuses.at(-1)?.version === String(version));
+  streams.close();
+  server.close();
+  await once(server, "close");
+});
+
 test("a client that does not read costs one page of entries, is dropped after two keep-alives, and resumes without a gap", async () => {
   const dir = await mkdtemp(join(tmpdir(), "holdover-events-"));
   onTestFinished(() => rm(dir, { recursive: true, force: true }));
@@ -248,11 +445,18 @@ test("a client that does not read costs one page of entries, is dropped after tw
   const audit = createMemoryAuditLog();
   const clock = createManualClock();
   const warnings: string[] = [];
-  const streams = createEventStreams(audit, clock, { warn: (_, message) => warnings.push(message), error: () => {} });
+  const log = { warn: (_: object, message: string) => void warnings.push(message), error: () => {} };
+  const streams = createEventStreams(
+    audit,
+    createStatusFeed(() => statusView([]), clock, log),
+    clock,
+    log,
+  );
   const responses: ServerResponse[] = [];
   const server = createServer((incoming, response) => {
     responses.push(response);
-    streams.open(response, Number(incoming.headers["last-event-id"] ?? 0));
+    const afterSeq = Number(incoming.headers["last-event-id"] ?? 0);
+    streams.open(response, { afterSeq, status: false, isLetIn: () => true });
   });
   server.listen({ path: socketPath });
   await once(server, "listening");

@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { z } from "zod";
 import type { Operations } from "../operations.ts";
 import type { Caller, Tokens } from "./tokens.ts";
-import { errorBody } from "./views.ts";
+import { errorBody, type StatusView } from "./views.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -26,6 +26,8 @@ export type App = FastifyInstance<
 /** What the routes work on. */
 export interface RouteContext {
   readonly operations: Operations;
+  /** What operations tell, with what the control process knows of itself. */
+  readonly status: () => StatusView;
   readonly audit: AuditLog;
   readonly tokens: Tokens;
   /** Who asks, on a route that names a role. */

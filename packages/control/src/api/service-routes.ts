@@ -1,6 +1,5 @@
 import { HoldoverError, keptSamples, SERVICE_NAME } from "@holdover/core";
 import { z } from "zod";
-import type { AuditSinkState } from "../audit-sinks.ts";
 import { actorHeader, failures, limit, releaseParams, serviceParams, type App, type RouteContext } from "./route.ts";
 import {
   compatibilityRequest,
@@ -21,11 +20,7 @@ const UNKNOWN = ["SERVICE_UNKNOWN", "RELEASE_UNKNOWN"] as const;
 const STORED = ["STORE_FAILED", "LINK_DOWN", "NOT_IN_FORCE", "HOST_CLOSING", "CONTROL_BUSY"] as const;
 
 /** Services, their releases and instances. */
-export function addServiceRoutes(
-  app: App,
-  { operations, actorOf }: RouteContext,
-  auditSinks: () => readonly AuditSinkState[],
-): void {
+export function addServiceRoutes(app: App, { operations, status, actorOf }: RouteContext): void {
   app.get(
     "/v1/status",
     {
@@ -39,10 +34,7 @@ export function addServiceRoutes(
         response: { 200: statusView, ...failures("CONTROL_BUSY") },
       },
     },
-    async () => {
-      const sinks = auditSinks();
-      return { ...operations.status(), ...(sinks.length > 0 && { auditSinks: [...sinks] }) };
-    },
+    async () => status(),
   );
 
   app.get(

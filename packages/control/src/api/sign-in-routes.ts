@@ -31,7 +31,10 @@ export function addSignInRoutes(app: App, context: RouteContext, failedCalls: Fa
         response: { 200: callerView, ...failures() },
       },
     },
-    async ({ raw }) => ({ ...callerOf({ raw }) }),
+    async ({ raw }) => {
+      const { name, role, expiresAtMs } = callerOf({ raw });
+      return { name, role, expiresAtMs };
+    },
   );
 
   app.post(

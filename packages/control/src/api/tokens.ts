@@ -21,6 +21,8 @@ export interface Caller {
   readonly role: Role;
   /** Epoch ms at which the token ends; null: never. */
   readonly expiresAtMs: number | null;
+  /** Whether the token would let its holder in still: it may be revoked, or expire, while a call is answered. */
+  readonly isLetIn: () => boolean;
 }
 
 /** The tokens that let a caller in by TCP, as they are now. */
@@ -106,7 +108,10 @@ export async function openTokens(store: TokenStore, ownerToken: string, clock: C
       // To the end of the list, whether it was found or not; and an expired one is found like any other.
       for (const one of known) if (timingSafeEqual(one.digest, digest)) found = one.token;
       if (!found || hasExpired(found)) return null;
-      return { name: found.name, role: found.role, expiresAtMs: found.expiresAtMs };
+      const token = found;
+      const isLetIn = (): boolean =>
+        !hasExpired(token) && known.some((one) => one.token.digest === token.digest && one.token.name === token.name);
+      return { name: token.name, role: token.role, expiresAtMs: token.expiresAtMs, isLetIn };
     },
     list: () => stored,
     async create({ name, role, lastsMs }, actor) {

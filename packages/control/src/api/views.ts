@@ -137,6 +137,11 @@ const auditSinkView = z
   })
   .meta({ id: "AuditSink" });
 
+const storeView = z.object({
+  sizeBytes: z.number().nullable().meta({ description: "On disk; null: not known." }),
+  problem: z.string().nullable().meta({ description: "Why the last change was not stored, until one is." }),
+});
+
 export const statusView = z
   .object({
     nowMs: epochMs,
@@ -144,12 +149,18 @@ export const statusView = z
     startedAtMs: epochMs.meta({ description: "When the control process started." }),
     router: z.object({
       linked: z.boolean().meta({ description: "Whether the host is linked to control; if not, counts are not known." }),
+      linkSinceMs: epochMs.optional().meta({ description: "Since when it is linked, or is not." }),
       address: z.string().nullable(),
       closing: z.boolean(),
       tableIssued: z.int(),
       tableInForce: z.int().nullable(),
     }),
     services: z.array(serviceView),
+    store: storeView.optional().meta({ description: "Of control: releases, audit, history and tokens are in it." }),
+    hostStore: storeView
+      .nullable()
+      .optional()
+      .meta({ description: "Of the host: pins and checkpoints are in it; null: not known now." }),
     auditSinks: z.array(auditSinkView).optional().meta({ description: "Left out where there is none." }),
   })
   .meta({ id: "Status" });

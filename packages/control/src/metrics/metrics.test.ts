@@ -25,7 +25,7 @@ const HOST: HostHealth = {
   residentBytes: 90_000_000,
   heapUsedBytes: 30_000_000,
   loopLag: { p50S: 0.001, p99S: 0.01, maxS: 0.2 },
-  store: { bytes: 8192, failures: 1 },
+  store: { bytes: 8192, failures: 1, problem: "disk full" },
   events: { waiting: 3, dropped: 0 },
   links: 2,
   sessionsMost: 1000,
@@ -82,7 +82,7 @@ const SOURCES: MetricsSources = {
   auditUnsigned: () => false,
   auditSinks: () => [],
   rejections: () => ({ ...noRejections, token: 4 }),
-  store: () => ({ bytes: 4096, failures: 0 }),
+  store: () => ({ bytes: 4096, failures: 0, problem: null }),
   openStreams: () => 3,
 };
 

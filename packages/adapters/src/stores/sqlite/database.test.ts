@@ -301,6 +301,32 @@ describe("A full disk", () => {
     expect((await audit.verify()).seq).toBe(500);
     await opened.close();
   });
+
+  it("is told as the problem of the store until a change is stored", async () => {
+    const opened = scratchStore(CONTROL_FILE, (database) => controlStoreOn(database, MAX_ENDED));
+    const { audit, health } = opened.store;
+    const space = pagesOf(opened.database().sql);
+    const entry = [{ atMs: 1, kind: "note", actor: "a", reason: "x".repeat(100_000) }];
+    expect(health().problem).toBeNull();
+    space.limitTo(space.used() + 2);
+    await expect(audit.append(entry)).rejects.toMatchObject(full);
+    expect(health()).toMatchObject({ failures: 1, problem: "database or disk is full" });
+    space.limitTo(100_000);
+    await audit.append(entry);
+    expect(health()).toMatchObject({ failures: 1, problem: null });
+    await opened.close();
+  });
+
+  it("does not take an error of its caller for a problem of its own", async () => {
+    const opened = scratchStore(CONTROL_FILE, (database) => controlStoreOn(database, MAX_ENDED));
+    const mistake = new Error("a defect of the caller");
+    const auditOf = (): never => {
+      throw mistake;
+    };
+    await expect(opened.store.history.record("host-a", [endedEvent(1)], auditOf)).rejects.toThrow(mistake);
+    expect(opened.store.health().problem).toBeNull();
+    await opened.close();
+  });
 });
 
 function failureOf(action: () => unknown): unknown {

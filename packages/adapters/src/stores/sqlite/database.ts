@@ -1,6 +1,6 @@
 import { closeSync, openSync, rmSync, statSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { HoldoverError, type StoreHealth } from "@holdover/core";
+import { HoldoverError, problemOf, type StoreHealth } from "@holdover/core";
 import { changeFailure, openFailure, readFailure } from "./failure.ts";
 import { checkFormat, migrate, type Format } from "./format.ts";
 
@@ -118,11 +118,13 @@ function handleOf(file: string, sql: DatabaseSync): Database {
   const carryOver = sql.prepare("PRAGMA wal_checkpoint(PASSIVE)");
   let commits = 0;
   let failures = 0;
+  let problem: string | null = null;
 
   /** Errors of the caller pass through here too. */
   function failed(thrown: unknown): unknown {
     if (thrown instanceof HoldoverError && (thrown.code === "STORE_FAILED" || thrown.code === "STORE_CORRUPT")) {
       failures += 1;
+      problem = problemOf(thrown.cause);
     }
     return thrown;
   }
@@ -146,6 +148,7 @@ function handleOf(file: string, sql: DatabaseSync): Database {
       const result = change();
       commit.run();
       committed();
+      problem = null;
       return result;
     } catch (thrown) {
       // On some failures, a full disk among them, SQLite has already rolled back by itself.
@@ -167,7 +170,7 @@ function handleOf(file: string, sql: DatabaseSync): Database {
     sql,
     write,
     read,
-    health: () => ({ bytes: bytesOf(file) + bytesOf(`${file}-wal`), failures }),
+    health: () => ({ bytes: bytesOf(file) + bytesOf(`${file}-wal`), failures, problem }),
     close: () => {
       if (sql.isOpen) sql.close();
     },
