@@ -114,6 +114,7 @@ async function runControl(state: StateDir, again: boolean): Promise<void> {
     audit: store.audit,
     history: store.history,
     forecasts: store.forecasts,
+    timeline: store.timeline,
     platform: link.platform,
     dataPlane: link.dataPlane,
     linked: link.linked,

@@ -119,7 +119,7 @@ export async function createControlWorld(
       now: () => time.now(),
       after: (ms, run) => until(time.after(ms, () => !dead && run())),
     };
-    const { releases, audit, history } = store;
+    const { releases, audit, history, timeline } = store;
     const localBuilds: Builds = {
       pathOf: () => snapshot,
       snapshot: (from) => step(() => builds.snapshot(from)),
@@ -147,6 +147,7 @@ export async function createControlWorld(
       audit: { ...audit, append: (drafts) => saved(() => audit.append(drafts)) },
       history: { ...history, record: (host, events, auditOf) => saved(() => history.record(host, events, auditOf)) },
       forecasts: store.forecasts,
+      timeline: { ...timeline, append: (samples) => saved(() => timeline.append(samples)) },
       platform: {
         start: (spec) => step(() => platform.start(spec)),
         stop: (id, graceMs) => step(() => platform.stop(id, graceMs)),

@@ -35,6 +35,7 @@ import {
   type SessionList,
   type SessionQuery,
   type SessionRequest,
+  type SessionTimeline,
 } from "@holdover/core";
 import type {
   DeployPlanView,
@@ -45,6 +46,7 @@ import type {
   RestartRequest,
 } from "./api/forecast-views.ts";
 import type { SessionStoryView } from "./api/session-views.ts";
+import type { AgesView, LengthsDetailView, TimelineQuery, TimelineView } from "./api/timeline-views.ts";
 import type {
   CompatibilityView,
   DeployRequest,
@@ -58,6 +60,7 @@ import type { Invitations } from "./invitations.ts";
 import { Executor } from "./executor.ts";
 import { getsOn, reportView, tryBeside } from "./format-gate.ts";
 import { heldSessions } from "./held-sessions.ts";
+import { LengthsDetail } from "./lengths-detail.ts";
 import { newRelease, readDefinition, refuseSecondDeploy, refuseSharedAddress, withoutOldest } from "./new-release.ts";
 import type { Operations } from "./operations.ts";
 import { Outlooks } from "./outlooks.ts";
@@ -65,8 +68,10 @@ import { mustHaveCurrent, Planning } from "./planning.ts";
 import { Records, type Cause } from "./records.ts";
 import { Routing } from "./routing.ts";
 import { auditOf } from "./session-audit.ts";
+import { agesView } from "./session-ages-view.ts";
 import { sessionStory } from "./session-story.ts";
 import { instanceView, releaseView, serviceView, type Known } from "./status.ts";
+import { Timeline } from "./timeline.ts";
 
 /** Changes by word that may wait for their turn; one more is refused. */
 const MOST_WAITING = 100;
@@ -78,6 +83,7 @@ export interface ControlOptions {
   readonly audit: AuditLog;
   readonly history: SessionHistory;
   readonly forecasts: ForecastStore;
+  readonly timeline: SessionTimeline;
   readonly platform: Platform;
   readonly dataPlane: DataPlane;
   readonly linked: () => boolean;
@@ -111,6 +117,8 @@ export class Control implements Operations {
   readonly #routing: Routing;
   readonly #outlooks: Outlooks;
   readonly #planning: Planning;
+  readonly #timeline: Timeline;
+  readonly #lengths: LengthsDetail;
   /** Changes run one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
@@ -134,6 +142,8 @@ export class Control implements Operations {
       changed: () => this.#wake(),
     });
     this.#planning = new Planning({ ...options, outlooks: this.#outlooks });
+    this.#timeline = new Timeline({ ...options, services: () => this.#records.services() });
+    this.#lengths = new LengthsDetail({ ...options, outlooks: this.#outlooks });
     this.#executor = new Executor({
       ...options,
       records: this.#records,
@@ -170,6 +180,7 @@ export class Control implements Operations {
       }),
     );
     await this.#outlooks.start();
+    this.#timeline.start();
     this.#keepTime();
   }
 
@@ -179,6 +190,7 @@ export class Control implements Operations {
     this.#cancelTimer();
     this.#outlooks.stop();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    await this.#timeline.stop();
     await this.#last;
   }
 
@@ -305,6 +317,19 @@ export class Control implements Operations {
 
   async forecast(serviceName: string, releaseId: string): Promise<ForecastView> {
     return this.#planning.forecast(this.#records.service(serviceName), releaseId, this.#known());
+  }
+
+  async timeline(serviceName: string, query: TimelineQuery): Promise<TimelineView> {
+    return this.#timeline.of(this.#records.service(serviceName), query);
+  }
+
+  async lengths(serviceName: string): Promise<LengthsDetailView> {
+    return this.#lengths.of(this.#records.service(serviceName));
+  }
+
+  async ages(serviceName: string): Promise<AgesView> {
+    const service = this.#records.service(serviceName);
+    return agesView(service, await this.#options.dataPlane.ages({ service: service.name, by: "release" }));
   }
 
   async deployPlan(serviceName: string): Promise<DeployPlanView> {

@@ -1,4 +1,5 @@
 import {
+  isForced,
   labelledLengths,
   sessionLengths,
   type AgeGroup,
@@ -65,9 +66,4 @@ export function spansOf(ended: readonly EndedSession[], groups: readonly AgeGrou
     endedAtMs: Float64Array.from(endedAtMs),
     forced: Uint8Array.from(forced),
   };
-}
-
-/** Whether a session would have lasted longer, had it been left alone. */
-export function isForced(reason: EndedSession["reason"]): boolean {
-  return reason === "moved" || reason === "cut" || reason === "lost";
 }

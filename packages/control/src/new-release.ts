@@ -1,6 +1,7 @@
 import {
   HoldoverError,
   isAlive,
+  isOver,
   serviceDefinition,
   starting,
   transition,
@@ -135,10 +136,6 @@ export function readDefinition(service: string, input: unknown): ServiceDefiniti
     problem: issue?.message ?? "it cannot be read",
     remedy: "Correct it in holdover.yaml and deploy again.",
   });
-}
-
-function isOver({ state }: ReleaseRecord): boolean {
-  return state.name === "retired" || state.name === "failed";
 }
 
 /** For an id whose record was dropped: no instance that is remembered may be met again under its name. */

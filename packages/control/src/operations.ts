@@ -15,6 +15,7 @@ import type {
   RestartRequest,
 } from "./api/forecast-views.ts";
 import type { SessionStoryView } from "./api/session-views.ts";
+import type { AgesView, LengthsDetailView, TimelineQuery, TimelineView } from "./api/timeline-views.ts";
 import type {
   CompatibilityView,
   DeployRequest,
@@ -68,6 +69,15 @@ export interface Operations {
 
   /** What is left of a release over time. @throws HoldoverError SERVICE_UNKNOWN, RELEASE_UNKNOWN, LINK_DOWN */
   forecast(service: string, release: string): Promise<ForecastView>;
+
+  /** Live sessions over the last minutes and hours. @throws HoldoverError SERVICE_UNKNOWN, REQUEST_INVALID, STORE_FAILED */
+  timeline(service: string, query: TimelineQuery): Promise<TimelineView>;
+
+  /** How long sessions last. @throws HoldoverError SERVICE_UNKNOWN, LINK_DOWN */
+  lengths(service: string): Promise<LengthsDetailView>;
+
+  /** How old the open sessions are. @throws HoldoverError SERVICE_UNKNOWN, LINK_DOWN */
+  ages(service: string): Promise<AgesView>;
 
   /** What a deploy would mean. @throws HoldoverError SERVICE_UNKNOWN, NO_CURRENT_RELEASE, LINK_DOWN */
   deployPlan(service: string): Promise<DeployPlanView>;

@@ -5,6 +5,7 @@ import {
   currentRelease,
   emptyForecastRecord,
   forecastRetirement,
+  isForced,
   LENGTHS_WINDOW,
   outlookKey,
   remember,
@@ -26,7 +27,7 @@ import {
   type SessionEvent,
   type SessionHistory,
 } from "@holdover/core";
-import { isForced, lengthsOf, type KnownLengths } from "./known-lengths.ts";
+import { lengthsOf, type KnownLengths } from "./known-lengths.ts";
 
 /** How often retained releases are looked at, ms: their deadline follows what is seen then. */
 const LOOK_EVERY_MS = 2000;

@@ -158,6 +158,11 @@ const ADMISSION: Record<ReleaseStateName, Admission> = {
   failed: "none",
 };
 
+/** It holds no session and never will again, unless it is deployed anew. */
+export function isOver({ state }: ReleaseRecord): boolean {
+  return state.name === "retired" || state.name === "failed";
+}
+
 export function admissionOf(state: ReleaseState): Admission {
   return ADMISSION[state.name];
 }

@@ -37,6 +37,11 @@ export interface EndedSession extends Pin {
   readonly connectionsClosed: number;
 }
 
+/** Whether a session would have lasted longer, had it been left alone. */
+export function isForced(reason: EndReason): boolean {
+  return reason === "moved" || reason === "cut" || reason === "lost";
+}
+
 /** What happened to sessions that the control plane has to know for good; numbered by the host that saw it. */
 export type SessionEvent =
   | { readonly seq: number; readonly atMs: number; readonly kind: "ended"; readonly session: EndedSession }

@@ -29,6 +29,7 @@ import type { Operations } from "../operations.ts";
 import { createApi, type Api, type ApiOptions } from "./api.ts";
 import type { MembershipOperations } from "./membership-routes.ts";
 import type { CompatibilityView, ReleaseView, StatusView } from "./views.ts";
+import type { AgesView, LengthsDetailView, TimelineView } from "./timeline-views.ts";
 import type { DeployPlanView, ForecastView, RestartPlanView } from "./forecast-views.ts";
 
 /** What the tests of the API have in common: control in memory, and a caller that goes in by either way. */
@@ -312,6 +313,39 @@ export const RESTART_PLAN: RestartPlanView = {
   mostCut: 0,
 };
 
+export const TIMELINE: TimelineView = {
+  service: "consultation",
+  nowMs: 2000,
+  fromMs: 1000,
+  stepMs: 1000,
+  moments: 2,
+  lanes: [{ release: "v1", sessions: [null, 3] }],
+  marks: [{ atMs: 1500, seq: 4, kind: "release.current", release: "v1", actor: "operator", reason: "v1 was promoted" }],
+};
+
+export const LENGTHS_DETAIL: LengthsDetailView = {
+  service: "consultation",
+  nowMs: 2000,
+  known: true,
+  ends: 40,
+  why: "40 ended and 2 open sessions",
+  p50Ms: 1000,
+  p95Ms: 5000,
+  p99Ms: null,
+  curve: [{ ageMs: 0, share: 1 }],
+  days: [{ dayMs: 0, ends: 40, p50Ms: 1000, p95Ms: 4000, p99Ms: 9000 }],
+  residual: [
+    { release: "v1", sessions: 2, known: false, p50Ms: 9, p95Ms: null, p99Ms: null, curve: [{ afterMs: 0, share: 1 }] },
+  ],
+};
+
+export const AGES: AgesView = {
+  service: "consultation",
+  nowMs: 2000,
+  endsMs: [60_000],
+  releases: [{ release: "v1", state: "current", open: [1, 1], lingering: 1 }],
+};
+
 const COMPATIBLE: CompatibilityView = {
   service: "consultation",
   from: "v1",
@@ -369,6 +403,11 @@ export function createMemoryOperations(over: Partial<Operations> = {}): MemoryOp
     retire: async (...args) => told("retire", args, () => releaseOf(args[0], args[1])),
     forecast: async (...args) =>
       told("forecast", args, () => ({ ...FORECAST, release: releaseOf(args[0], args[1]).id })),
+    timeline: async (...args) =>
+      told("timeline", args, () => ({ ...TIMELINE, service: releaseOf(args[0], "v1").service })),
+    lengths: async (...args) =>
+      told("lengths", args, () => ({ ...LENGTHS_DETAIL, service: releaseOf(args[0], "v1").service })),
+    ages: async (...args) => told("ages", args, () => ({ ...AGES, service: releaseOf(args[0], "v1").service })),
     deployPlan: async (...args) =>
       told("deployPlan", args, () => ({ ...DEPLOY_PLAN, service: releaseOf(args[0], "v1").service })),
     prepare: async (...args) =>

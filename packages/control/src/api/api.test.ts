@@ -3,15 +3,18 @@ import { request, type IncomingMessage } from "node:http";
 import { HoldoverError } from "@holdover/core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
+  AGES,
   createMemoryOperations,
   DEPLOY_PLAN,
   draft,
   ENDED,
   FORECAST,
+  LENGTHS_DETAIL,
   LIVE,
   OPENED,
   RESTART_PLAN,
   startApi,
+  TIMELINE,
   type RunningApi,
 } from "./api-fixture.ts";
 
@@ -80,6 +83,19 @@ describe("a call that is in order", () => {
     expect(last()).toEqual(["retire", "consultation", "v1", false, "operator"]);
     expect((await post("/v1/services/consultation/rollback", body)).status).toBe(200);
     expect(last()?.[2]).toEqual({ sessions: "finish" });
+  });
+
+  test("tells of a service over time: how many sessions, how old, and how long they last", async () => {
+    const service = "/v1/services/consultation";
+    expect((await running.bySocket(`${service}/timeline`)).json()).toEqual(TIMELINE);
+    expect(last()).toEqual(["timeline", "consultation", { points: 240 }]);
+    await running.bySocket(`${service}/timeline?fromMs=1700000000000&untilMs=1700000060000.5&points=2`);
+    expect(last()?.[2]).toEqual({ fromMs: 1_700_000_000_000, untilMs: 1_700_000_060_000.5, points: 2 });
+    expect((await running.bySocket(`${service}/lengths`)).json()).toEqual(LENGTHS_DETAIL);
+    expect((await running.bySocket(`${service}/ages`)).json()).toEqual(AGES);
+    for (const name of ["timeline", "lengths", "ages"]) {
+      expect((await running.bySocket(`/v1/services/unknown/${name}`)).code()).toBe("SERVICE_UNKNOWN");
+    }
   });
 
   test("tells forecasts and plans", async () => {
@@ -274,6 +290,10 @@ describe("a call that is not in order", () => {
     ["/v1/sessions?order=", "query.order: Invalid option"],
     ["/v1/services/consultation/session", "query.key: Invalid input: expected string"],
     ["/v1/services/consultation/session?key=", "query.key: Too small"],
+    ["/v1/services/consultation/timeline?points=1", "query.points: Too small"],
+    ["/v1/services/consultation/timeline?points=1001", "query.points: Too big"],
+    ["/v1/services/consultation/timeline?fromMs=now", "query.fromMs"],
+    ["/v1/services/consultation/timeline?untilMs=Infinity", "query.untilMs"],
     ["/v1/audit?kind=release", "query.kind.0: write a kind"],
     ["/v1/audit?kind=a.&kind=%27%20OR%201", "query.kind.1: write a kind"],
     [`/v1/audit?${"kind=a.b&".repeat(21)}`, "query.kind: Too big"],

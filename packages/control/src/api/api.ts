@@ -43,6 +43,7 @@ import { addSessionRoutes } from "./session-routes.ts";
 import { listenOnTcp } from "./tcp.ts";
 import { addSignInRoutes } from "./sign-in-routes.ts";
 import { createStatusFeed } from "./status-feed.ts";
+import { addTimelineRoutes } from "./timeline-routes.ts";
 import { addTokenRoutes } from "./token-routes.ts";
 import { openTokens, type Caller } from "./tokens.ts";
 import { listenOnSocket } from "./unix-socket.ts";
@@ -201,6 +202,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addServiceRoutes(app, context);
   addSessionRoutes(app, context);
   addPlanningRoutes(app, context);
+  addTimelineRoutes(app, context);
   addAuditRoutes(app, context, options.signing, streams);
   addTokenRoutes(app, context, clock);
   addSignInRoutes(app, context, failedCalls, clock);

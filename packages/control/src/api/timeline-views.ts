@@ -5,25 +5,46 @@ import { releaseView } from "./views.ts";
 
 const epochMs = z.number().meta({ description: "Epoch time in ms." });
 
+const epochQuery = z.coerce.number().min(0);
+
+export const timelineQuery = z.strictObject({
+  fromMs: epochQuery
+    .optional()
+    .meta({ description: "The first moment, epoch ms, up to 48 h ago; left out: an hour before the last." }),
+  untilMs: epochQuery.optional().meta({ description: "The last moment, epoch ms; left out, or to come: now." }),
+  points: z.coerce
+    .number()
+    .int()
+    .min(2)
+    .max(1000)
+    .default(240)
+    .meta({ description: "Moments at the most; two are 5 s apart at the least." }),
+});
+
 const laneView = z.object({
   release: z.string(),
-  sessions: z
-    .array(z.number().nullable())
-    .meta({ description: "Live sessions at each moment, open and lingering; null: nobody knows, which is not zero." }),
+  sessions: z.array(z.number().nullable()).meta({
+    description:
+      "Live sessions at each moment, open and lingering, as they were last counted since the moment before; so the lanes " +
+      "of one moment add up. null: nobody knows, which is not zero.",
+  }),
 });
+
+/** What happens to a release that a timeline shows. */
+export const MARK_KINDS = [
+  "release.starting",
+  "release.ramping",
+  "release.current",
+  "release.rolled-back",
+  "release.expiring",
+  "release.retired",
+  "release.failed",
+] as const;
 
 const markView = z.object({
   atMs: epochMs,
   seq: z.int().meta({ description: "Number of the audit entry." }),
-  kind: z.enum([
-    "release.starting",
-    "release.ramping",
-    "release.current",
-    "release.rolled-back",
-    "release.expiring",
-    "release.retired",
-    "release.failed",
-  ]),
+  kind: z.enum(MARK_KINDS),
   release: z.string(),
   actor: z.string(),
   reason: z.string(),
@@ -35,7 +56,7 @@ export const timelineView = z
     nowMs: epochMs,
     fromMs: epochMs.meta({ description: "Of the first moment." }),
     stepMs: z.number().meta({ description: "Between two moments." }),
-    moments: z.int().meta({ description: "How many there are; the last is now." }),
+    moments: z.int().meta({ description: "How many there are. Where the last is now, its counts are those of now." }),
     lanes: z
       .array(laneView)
       .meta({ description: "Of the releases that had sessions or instances then, oldest first." }),
@@ -94,6 +115,7 @@ export const lengthsDetailView = z
   })
   .meta({ id: "LengthsDetail" });
 
+export type TimelineQuery = z.output<typeof timelineQuery>;
 export type TimelineView = z.output<typeof timelineView>;
 export type AgesView = z.output<typeof agesView>;
 export type LengthsDetailView = z.output<typeof lengthsDetailView>;

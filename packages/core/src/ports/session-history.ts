@@ -1,4 +1,5 @@
 import type { AuditDraft } from "../audit-chain.ts";
+import type { EndedLengths } from "../length-days.ts";
 import type { EndedSession, EndReason, SessionEvent } from "../session.ts";
 
 /** Sessions that are over, for forecasts and for the record. */
@@ -27,6 +28,11 @@ export interface SessionHistory {
     },
     limit: number,
   ): Promise<EndedSession[]>;
+  /**
+   * The lengths of a service's sessions that ended from `fromMs` on and before `untilMs`. Of more than `most` MUST give an
+   * even sample over that time, of half as many to `most`.
+   */
+  lengths(service: string, fromMs: number, untilMs: number, most: number): Promise<EndedLengths>;
   /** How many sessions ended for which reason, and how many were disrupted, by service and release. */
   totals(): Promise<SessionTotals[]>;
 }

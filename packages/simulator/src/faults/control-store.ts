@@ -16,6 +16,7 @@ import {
   type ReleaseStore,
   type ServiceRecord,
   type SessionHistory,
+  type SessionTimeline,
   type StoredAuditEntry,
 } from "@holdover/core";
 import type { Disk } from "./disk.ts";
@@ -34,6 +35,7 @@ export interface ControlStorePorts {
   readonly audit: AuditLog;
   readonly history: SessionHistory;
   readonly forecasts: ForecastStore;
+  readonly timeline: SessionTimeline;
 }
 
 export const sha256 = (text: string): string => createHash("sha256").update(text, "utf8").digest("hex");
@@ -107,6 +109,12 @@ export class ControlStore {
         load: () => disk.read(life, () => new Map(this.#forecasts) as Awaited<ReturnType<ForecastStore["load"]>>),
         save: (service, record) => disk.write(life, () => void this.#forecasts.set(service, record)),
       },
+      // Nobody looks at it here: that it is written is what others may be disturbed by.
+      timeline: {
+        append: () => disk.write(life, () => {}),
+        read: () => disk.read(life, () => []),
+        forget: () => disk.write(life, () => {}),
+      },
     };
   }
 
@@ -141,6 +149,8 @@ export class ControlStore {
             .toSorted((a, b) => b.endedAtMs - a.endedAtMs)
             .slice(0, limit),
         ),
+      // Only asked for by whoever looks at the dashboard.
+      lengths: () => disk.read(life, () => ({ ends: 0, lengthMs: new Float64Array(), forced: new Uint8Array() })),
       totals: () => disk.read(life, () => []),
     };
   }

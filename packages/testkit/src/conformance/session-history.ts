@@ -171,6 +171,60 @@ export function sessionHistoryConformance(name: string, open: () => Promise<Open
       expect(await times({ key: "nobody" })).toEqual([]);
     });
 
+    it("has the lengths of a service's sessions that ended within a time, its end left out", async () => {
+      const ends = [
+        session("a", { openedAtMs: 5, endedAtMs: 9 }),
+        session("b", { openedAtMs: 5, endedAtMs: 10, reason: "cut" }),
+        session("c", { openedAtMs: 5, endedAtMs: 12, reason: "expired" }),
+        session("d", { openedAtMs: 5, endedAtMs: 20 }),
+        session("e", { openedAtMs: 5, endedAtMs: 11, service: "game" }),
+      ];
+      await history.record(
+        "host-a",
+        ends.map((one, index) => ended(index + 1, one)),
+        noAudit,
+      );
+      const found = await history.lengths("chat", 10, 20, 100);
+      expect({ ...found, lengthMs: found.lengthMs.toSorted() }).toEqual({
+        ends: 2,
+        lengthMs: Float64Array.of(5, 7),
+        forced: found.lengthMs[0] === 5 ? Uint8Array.of(1, 0) : Uint8Array.of(0, 1),
+      });
+      expect(await history.lengths("nobody", 0, 100, 10)).toEqual({
+        ends: 0,
+        lengthMs: new Float64Array(),
+        forced: new Uint8Array(),
+      });
+    });
+
+    it("has an even sample of many lengths, whatever alternates in the order in which they came", async () => {
+      const many = Array.from({ length: 6000 }, (_, index) =>
+        session(`s${index}`, {
+          service: index % 2 === 0 ? "chat" : "game",
+          openedAtMs: 0,
+          endedAtMs: index,
+          reason: index % 8 === 0 ? "cut" : "hangup",
+        }),
+      );
+      await history.record(
+        "host-a",
+        many.map((one, index) => ended(index + 1, one)),
+        noAudit,
+      );
+      const { ends, lengthMs, forced } = await history.lengths("chat", 0, 6000, 600);
+      expect(ends).toBe(3000);
+      expect(lengthMs.length).toBeGreaterThanOrEqual(300);
+      expect(lengthMs.length).toBeLessThanOrEqual(600);
+      const share = lengthMs.length / ends;
+      const inTenths = Array.from({ length: 10 }, (_, tenth) =>
+        lengthMs.filter((ms) => Math.floor(ms / 600) === tenth),
+      );
+      for (const tenth of inTenths)
+        expect(Math.abs(tenth.length - 300 * share)).toBeLessThan(5 * Math.sqrt(300 * share));
+      const cut = forced.reduce((sum, one) => sum + one, 0);
+      expect(Math.abs(cut - 750 * share)).toBeLessThan(5 * Math.sqrt(750 * share));
+    });
+
     it("counts every end under its reason, and every disruption, by service and release", async () => {
       const reasons: EndReason[] = ["hangup", "expired", "moved", "cut", "lost", "cut"];
       await history.record(

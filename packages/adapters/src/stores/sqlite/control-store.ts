@@ -6,6 +6,7 @@ import {
   type MemberStore,
   type ReleaseStore,
   type SessionHistory,
+  type SessionTimeline,
   type SignedHeads,
   type StoreHealth,
   type TokenStore,
@@ -19,6 +20,7 @@ import type { Format } from "./format.ts";
 import { MEMBER_TABLES, memberStore } from "./member-store.ts";
 import { releaseStore } from "./release-store.ts";
 import { sessionHistory } from "./session-history.ts";
+import { sessionTimeline, TIMELINE_TABLE } from "./session-timeline.ts";
 import { tokenStore } from "./token-store.ts";
 
 /** What the control process keeps in one file. */
@@ -29,6 +31,7 @@ export interface ControlStore {
   readonly auditCursors: AuditCursors;
   readonly history: SessionHistory;
   readonly forecasts: ForecastStore;
+  readonly timeline: SessionTimeline;
   readonly tokens: TokenStore;
   readonly members: MemberStore;
   readonly health: () => StoreHealth;
@@ -110,6 +113,7 @@ const FORMAT: Format = {
     ${AUDIT_INDEXES}
     CREATE INDEX ended_by_key ON ended (key, ended_at_ms);
     `,
+    TIMELINE_TABLE,
   ],
 };
 
@@ -141,6 +145,7 @@ export function controlStoreOn(database: Database, maxEnded: number): ControlSto
     auditCursors: auditCursors(database),
     history: sessionHistory(database, store, maxEnded),
     forecasts: forecastStore(database),
+    timeline: sessionTimeline(database),
     tokens: tokenStore(database, store),
     members: memberStore(database, store),
     health: database.health,

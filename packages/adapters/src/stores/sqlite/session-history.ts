@@ -1,4 +1,11 @@
-import type { EndedSession, EndReason, SessionEvent, SessionHistory, SessionTotals } from "@holdover/core";
+import {
+  isForced,
+  type EndedSession,
+  type EndReason,
+  type SessionEvent,
+  type SessionHistory,
+  type SessionTotals,
+} from "@holdover/core";
 import type { StoreWithAudit } from "./audit-log.ts";
 import { rowLimit, type Database } from "./database.ts";
 
@@ -6,6 +13,11 @@ type Counted = EndReason | "disrupted";
 const COUNTED: readonly Counted[] = ["hangup", "expired", "moved", "cut", "lost", "disrupted"];
 
 type TotalsRow = Readonly<Record<Counted, number>> & { readonly service: string; readonly release: string };
+
+interface LengthRow {
+  readonly lengthMs: number;
+  readonly reason: EndReason;
+}
 
 const endedWhere = (condition: string): string =>
   `SELECT service, key, release, instance, fence, opened_at_ms AS openedAtMs, reason, ended_at_ms AS endedAtMs,
@@ -48,6 +60,18 @@ export function sessionHistory(database: Database, store: StoreWithAudit, maxEnd
     ]),
   ) as Record<Counted, ReturnType<typeof sql.prepare>>;
   const readTotals = sql.prepare("SELECT * FROM totals ORDER BY service, release");
+
+  const countWithin = sql.prepare(
+    "SELECT count(*) FROM ended WHERE service = :service AND ended_at_ms >= :fromMs AND ended_at_ms < :untilMs",
+  );
+  // Scattered over the ids by their product with a large number: services, or reasons, may alternate. What is left out is so
+  // by the index alone.
+  const sampleWithin = sql.prepare(
+    `SELECT ended_at_ms - opened_at_ms AS lengthMs, reason FROM ended
+     WHERE service = :service AND ended_at_ms >= :fromMs AND ended_at_ms < :untilMs
+       AND ((id * 2654435761) >> 16) % :every = 0
+     LIMIT :most`,
+  );
 
   /** Within a transaction. */
   function add(event: SessionEvent): void {
@@ -108,6 +132,20 @@ export function sessionHistory(database: Database, store: StoreWithAudit, maxEnd
         };
         const query = sql.prepare(endedSince(given));
         return sessionsOf(query.all({ ...given, sinceMs, limit: rowLimit(limit) }));
+      }),
+
+    lengths: async (service, fromMs, untilMs, most) =>
+      database.read(() => {
+        const within = { service, fromMs, untilMs };
+        const ends = Number(Object.values(countWithin.get(within) ?? {})[0]);
+        // Half to all of what is asked for, and no more than that by chance.
+        const every = ends <= most ? 1 : Math.ceil(ends / (0.75 * most));
+        const rows = sampleWithin.all({ ...within, every, most: rowLimit(most) }) as unknown as LengthRow[];
+        return {
+          ends,
+          lengthMs: Float64Array.from(rows, ({ lengthMs }) => lengthMs),
+          forced: Uint8Array.from(rows, ({ reason }) => (isForced(reason) ? 1 : 0)),
+        };
       }),
 
     totals: async () => database.read(() => (readTotals.all() as unknown as TotalsRow[]).map(totalsOf)),
