@@ -106,6 +106,7 @@ describe("A chain that was changed while Holdover did not run", () => {
     const signing = newSigning();
     await signing.start();
     await expect(signing.verify()).rejects.toMatchObject({ code: "AUDIT_BROKEN", details: { seq: 3 } });
+    expect(signing.isFailing()).toBe(true);
     // Told once, and not each time that it is tried again.
     await signing.stop();
     expect(logged).toHaveLength(1);
@@ -117,6 +118,31 @@ describe("A chain that was changed while Holdover did not run", () => {
     await signing.start();
     await expect(signing.verify()).rejects.toMatchObject({ code: "AUDIT_BROKEN" });
   });
+});
+
+test("that a head could not be signed is told until one is", async () => {
+  let full = false;
+  const signing = createAuditSigning({
+    audit: store.audit,
+    heads: {
+      last: () => store.signedHeads.last(),
+      store: (head) => (full ? Promise.reject(new Error("disk full")) : store.signedHeads.store(head)),
+    },
+    signer,
+    verify: verifyEd25519,
+    clock,
+    log: { error: () => {} },
+  });
+  await signing.start();
+  expect(signing.isFailing()).toBe(false);
+  await store.audit.append([draft("d")]);
+  full = true;
+  await clock.advance(MINUTE_MS);
+  await expect.poll(() => signing.isFailing()).toBe(true);
+  full = false;
+  await clock.advance(MINUTE_MS);
+  await expect.poll(() => signing.isFailing()).toBe(false);
+  await signing.stop();
 });
 
 test("a signed head that is taken away while Holdover runs is missed", async () => {

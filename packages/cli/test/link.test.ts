@@ -57,13 +57,13 @@ interface FakeHost {
   answer: (call: LinkCall) => Promise<unknown>;
 }
 
-function openHost(name = "host-1"): FakeHost {
+function openHost(name = "host-1", clock: Clock = systemClock): FakeHost {
   const pins = new MemoryPinStore();
   const calls: LinkCall[] = [];
   const host: Omit<FakeHost, "link"> = { pins, calls, instances: [], tableNumber: 0, answer: async () => null };
   const link = openHostLink({
     socketPath,
-    clock: systemClock,
+    clock,
     host: name,
     address: "http://127.0.0.1:8080",
     pins,
@@ -245,6 +245,42 @@ describe("the control link", () => {
     expect(await results).toMatchObject(calls.map(() => ({ status: "rejected", reason: { code: "LINK_DOWN" } })));
     // It connects again by itself, and is heard again.
     await vi.waitFor(() => expect(control.dataPlane.counts()).not.toBeNull());
+  });
+
+  test("a host says how it is every 5 s although nothing changes, and control knows how long it has been silent", async () => {
+    const hostClock = new ManualClock();
+    const clock = new ManualClock();
+    const control = await openControl(clock);
+    expect(control.health()).toMatchObject({ silentMs: null, host: null });
+    openHost("host-1", hostClock);
+    await vi.waitFor(() => expect(control.health().host).toEqual({ ...IDLE_HOST, links: 1 }));
+    await clock.advance(7000);
+    expect(control.health().silentMs).toBe(7000);
+    await hostClock.advance(5000);
+    await vi.waitFor(() => expect(control.health().silentMs).toBe(0));
+  });
+
+  test("a table that came into force is counted with the time that it took, and one that did not is not", async () => {
+    const control = await openControl();
+    const applied = () => control.health().applying.counts.reduce((sum, count) => sum + count, 0);
+    await expect(control.dataPlane.apply(table)).rejects.toMatchObject({ code: "LINK_DOWN" });
+    const host = openHost();
+    await vi.waitFor(() => expect(control.linked()).toBe(true));
+    expect(applied()).toBe(0);
+    await control.dataPlane.apply(table);
+    expect(applied()).toBe(1);
+    host.answer = () => Promise.reject(new HoldoverError("STORE_FAILED", { file: "host.db", problem: "full" }));
+    await expect(control.dataPlane.apply(table)).rejects.toMatchObject({ code: "STORE_FAILED" });
+    expect(applied()).toBe(1);
+  });
+
+  test("each link that a host makes is counted, from its first on", async () => {
+    const first = await openControl();
+    openHost();
+    await vi.waitFor(() => expect(first.health().host?.links).toBe(1));
+    await first.close();
+    const second = await openControl();
+    await vi.waitFor(() => expect(second.health().host?.links).toBe(2));
   });
 
   test("closing it does not wait for somebody who connected and never said who it is", async () => {

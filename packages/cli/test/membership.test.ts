@@ -443,6 +443,8 @@ describe("The audit log", () => {
     await world.clock.advance(MINUTE_MS);
     await world.meet({ ...worker, clockOffMs: HOUR_MS });
     expect((await world.entries("worker.rejected")).at(-1)?.detail).toEqual({ reason: "clock", untold: 45 });
+    // What is counted is every one of them.
+    expect(world.authority.rejections()).toMatchObject({ clock: 52, certificate: 1, token: 0 });
   });
 
   test("is not flooded by a worker that calls itself something else each time", async () => {

@@ -46,6 +46,8 @@ class MapHolder implements SessionHolder {
   readonly held: Held[] = [];
   readonly reported: string[] = [];
   services: RoutedService[] = [service("rooms")];
+  /** Whether sessions are told to have been given their place just now. */
+  placed = false;
   /** Awaited before a session is joined. */
   before: Promise<void> = Promise.resolve();
   /** Whether an instance that was reported has died, to be told when it was looked at. */
@@ -111,7 +113,7 @@ class MapHolder implements SessionHolder {
       ...at,
       fence: 1,
       label: held.label,
-      placed: false,
+      placed: this.placed,
       lasts: () => {
         held.lasts = true;
       },

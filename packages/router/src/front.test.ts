@@ -126,6 +126,27 @@ test("requests of different keys on one connection go to different instances", a
   expect(at.front.traffic()).toMatchObject({ requests: 3, upgrades: 0, connections: 1, refused: {} });
 });
 
+test("what the router adds is counted once a request that reached an instance, by whether its session had its place", async () => {
+  const counted = () => {
+    const { known, placed } = at.front.traffic().added;
+    return [known, placed].map(({ counts }) => counts.reduce((sum, count) => sum + count, 0));
+  };
+  await at.serve("a", (_, response) => void response.end("this is a"));
+  await at.ask({ path: "/?s=a" });
+  at.holder.placed = true;
+  await at.ask({ path: "/?s=a", method: "POST", body: "x" });
+  await at.ask({ path: "/?s=a" });
+  expect(counted()).toEqual([1, 2]);
+  // What the router answers itself is none of it.
+  await at.ask({ path: "/", headers: { host: "two hosts" } });
+  expect(counted()).toEqual([1, 2]);
+  const talk = await at.dial();
+  at.holder.placed = false;
+  talk.socket.write("GET /?s=a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+  await talk.until("this is a");
+  expect(counted()).toEqual([2, 2]);
+});
+
 test("pipelined requests are answered in order, one at a time", async () => {
   let most = 0;
   let now = 0;

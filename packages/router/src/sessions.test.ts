@@ -33,6 +33,24 @@ describe("placing", () => {
     sessions.close();
   });
 
+  test("how long it took is counted once a session, and not for one that has its place or gets none", async () => {
+    const sessions = await world.open();
+    sessions.apply(table(1, release("v1", "new")));
+    const placed = () => sessions.placingTook().counts.reduce((sum, count) => sum + count, 0);
+    const together = await Promise.all([connect(sessions, "a"), connect(sessions, "a")]);
+    expect(together.map(({ hold }) => hold.placed)).toEqual([true, true]);
+    const known = await connect(sessions, "a");
+    expect(known.hold.placed).toBe(false);
+    expect(placed()).toBe(1);
+    sessions.apply(table(2, release("v1", "existing")));
+    await expect(connect(sessions, "b")).rejects.toMatchObject({ code: "NO_INSTANCE" });
+    store.before = () => Promise.reject(new Error("disk full"));
+    sessions.apply(table(3, release("v1", "new")));
+    await expect(connect(sessions, "c")).rejects.toThrow();
+    expect(placed()).toBe(1);
+    sessions.close();
+  });
+
   test("a session is stored before anybody is answered", async () => {
     const sessions = await world.open();
     sessions.apply(table(1, release("v1", "new")));

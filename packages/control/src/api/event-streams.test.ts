@@ -212,6 +212,7 @@ describe("GET /v1/events", () => {
     const readings = await Promise.all(upTo(1, STREAM_LIMIT).map(() => follow()));
     const refused = await running.bySocket("/v1/events");
     expect([refused.status, refused.code()]).toEqual([503, "STREAM_LIMIT"]);
+    expect(running.api.openStreams()).toBe(STREAM_LIMIT);
     readings[0]?.answer.destroy();
     while (running.audit.listeners.size === STREAM_LIMIT) await turn();
     const reading = await follow();

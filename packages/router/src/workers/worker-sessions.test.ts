@@ -299,6 +299,9 @@ describe("a session that is moved", () => {
     expect(await read(owner, "a", client.hold.fence)).toBe("the very last");
     expect((await worker.ask(write("a", fence, "too late"))).error?.code).toBe("CHECKPOINT_STALE");
     expect((await worker.ask({ name: "state-open", key: "a", fence })).error?.code).toBe("CHECKPOINT_STALE");
+    expect((await worker.ask({ name: "attach", key: "a", fence })).error?.code).toBe("SESSION_NOT_HELD");
+    // Each of them is counted, and what was in its time is not.
+    expect(world.server.staleCalls()).toEqual({ claim: 1, write: 2, attach: 1 });
     expect(await read(owner, "a", client.hold.fence)).toBe("the very last");
   });
 

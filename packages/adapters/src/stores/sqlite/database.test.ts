@@ -55,6 +55,16 @@ describe("A file of a store", () => {
     expect(readdirSync(dir)).toEqual(["store.db"]);
   });
 
+  it("tells how large it is on disk, its log included", async () => {
+    const host = openHostStore(file);
+    const before = host.health();
+    await placeMany(host.pins, 1000);
+    const bytes = readdirSync(dir).reduce((sum, name) => sum + statSync(join(dir, name)).size, 0);
+    expect(host.health()).toEqual({ bytes, failures: 0, problem: null });
+    expect(bytes).toBeGreaterThan(before.bytes);
+    host.close();
+  });
+
   it("takes no more writes once it is closed", async () => {
     const host = openHostStore(file);
     host.close();
@@ -265,7 +275,9 @@ describe("A full disk", () => {
     const space = pagesOf(opened.database().sql);
     await placeMany(pins, 100);
     space.limitTo(space.used() + 2);
+    expect(opened.database().health().failures).toBe(0);
     await expect(placeMany(pins, 1000, "more")).rejects.toMatchObject(full);
+    expect(opened.database().health().failures).toBe(1);
     const acknowledged = await pins.pins();
     expect(acknowledged.length).toBeGreaterThan(99);
     const ends = acknowledged.map((pin) => ({

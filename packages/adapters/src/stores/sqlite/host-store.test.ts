@@ -56,6 +56,19 @@ describe("The host store", () => {
     await other.close();
   });
 
+  it("tells how many events wait, over a start too", async () => {
+    expect(host.waitingEvents()).toBe(0);
+    await disrupt(1, 2, 3);
+    expect(host.waitingEvents()).toBe(3);
+    await host.pins.forgetEvents(1);
+    host = opened.reopen();
+    expect(host.waitingEvents()).toBe(2);
+    await disrupt(4, 5);
+    expect(host.waitingEvents()).toBe((await host.pins.events(10)).length);
+    await host.pins.forgetEvents(5);
+    expect(host.waitingEvents()).toBe(0);
+  });
+
   it("drops the oldest events above its limit and counts them, over a start too", async () => {
     await disrupt(1, 2, 3);
     expect(host.droppedEvents()).toBe(0);
