@@ -1,5 +1,8 @@
 import { useEffect } from "preact/hooks";
 import { asked } from "./actions/asked.ts";
+import { Audit } from "./audit/audit.tsx";
+import { Sessions } from "./sessions/sessions.tsx";
+import { SessionStory } from "./sessions/session-story.tsx";
 import { ActionDialog } from "./actions/action-dialog.tsx";
 import { isLive, status, token } from "./data/store.ts";
 import { Header } from "./header.tsx";
@@ -41,11 +44,15 @@ export function App() {
 }
 
 function View() {
-  switch (route.value.view) {
+  const now = route.value;
+  switch (now.view) {
     case "overview":
-    case "sessions":
-    case "session":
-    case "audit":
       return <Overview />;
+    case "sessions":
+      return <Sessions />;
+    case "session":
+      return <SessionStory service={now.service} of={now.key} />;
+    case "audit":
+      return <Audit />;
   }
 }

@@ -1,4 +1,5 @@
 import type { StatusView } from "@holdover/control/api";
+import { chain } from "./data/audit-feed.ts";
 import { freshness, isLive, nowMs, skewMs, status } from "./data/store.ts";
 import type { Tone } from "./parts/callout.tsx";
 import { Told } from "./parts/told.tsx";
@@ -46,7 +47,14 @@ function freshnessPart(): Part {
 function partsOf(view: StatusView): Part[] {
   // What was true when the page last heard of it is told, but not as if it were true now.
   const old = !isLive.value;
-  const parts = [routerPart(view), tablePart(view), controlPart(view), ...sinkParts(view), ...skewParts()];
+  const parts = [
+    routerPart(view),
+    tablePart(view),
+    controlPart(view),
+    ...chainParts(),
+    ...sinkParts(view),
+    ...skewParts(),
+  ];
   return old ? parts.map((part) => ({ ...part, tone: "quiet" as const })) : parts;
 }
 
@@ -97,6 +105,17 @@ function controlPart({ version, startedAtMs }: StatusView): Part {
     word: `${version} · up ${duration(nowMs.value - startedAtMs)}`,
     why: `The control process, version ${version}, started ${fullTime(startedAtMs)}. It plans and answers this page; no session depends on it.`,
   };
+}
+
+function chainParts(): Part[] {
+  const now = chain.value;
+  if (now.kind === "broken") {
+    const word = `broken at ${number(now.seq)}`;
+    return [{ name: "Audit", tone: "bad", word, why: `${now.problem}. See the audit view.` }];
+  }
+  if (now.kind !== "sound") return [];
+  const why = `This page followed the hash chain of the audit log from entry ${number(now.from.seq + 1)} to ${number(now.head.seq)}, and goes on with each new one.`;
+  return [{ name: "Audit", tone: "good", word: `chain holds at ${number(now.head.seq)}`, why }];
 }
 
 function sinkParts({ auditSinks }: StatusView): Part[] {

@@ -36,3 +36,7 @@ export function followAddress(): void {
   addEventListener("hashchange", read);
   read();
 }
+
+export function go(to: Route): void {
+  location.hash = fragmentOf(to);
+}

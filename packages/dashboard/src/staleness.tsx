@@ -24,17 +24,15 @@ export function Staleness() {
         </p>
       )}
       {isLive.value && restarted !== null && nowMs.value - restarted < RESTART_TOLD_MS && (
-        <p class="bar quiet">Control was started anew at {clockTime(restarted)}. No session noticed.</p>
+        <p class="bar quiet">Control was started anew at {clockTime(restarted)}. Sessions do not depend on it.</p>
       )}
     </div>
   );
 }
 
-function brokenWords(): string {
-  const now = broken.value;
-  if (!now) return "The connection broke.";
-  const inMs = Math.max(0, now.againAt - performance.now());
-  return `${now.failure.what} ${inMs < 1000 ? "Trying again now." : `Trying again in ${duration(inMs)}.`}`;
+function againWords(): string {
+  const inMs = (broken.value?.againAt ?? 0) - performance.now();
+  return inMs < 1000 ? "Trying again now." : `Trying again in ${duration(inMs)}.`;
 }
 
 export function Connecting() {

@@ -2,7 +2,7 @@ import type { PreviewRequest, ReleaseView, ServiceView } from "@holdover/control
 import { entries } from "../data/audit-feed.ts";
 import { status } from "../data/store.ts";
 import { Callout } from "../parts/callout.tsx";
-import { clockTime, counted, number } from "../words/figures.ts";
+import { clockTime, counted, named, number } from "../words/figures.ts";
 import { entryWords } from "../words/audit-words.ts";
 
 /** How an action that was taken goes on. */
@@ -56,12 +56,14 @@ function standingOf(request: PreviewRequest, service: ServiceView | undefined): 
     case "deploy":
       return deployStanding(request.release, find(request.release));
     case "promote":
-      return done(`${request.release} is current: new sessions start on it.`);
+      return done(`${named(request.release)} is current: new sessions start on it.`);
     case "ramp":
-      return done(`${request.release} takes ${number(request.percent)}% of the new sessions.`);
+      return done(`${named(request.release)} takes ${number(request.percent)}% of the new sessions.`);
     case "rollback":
       return done(
-        service?.current == null ? "Rolled back." : `${service.current} is current again: new sessions start on it.`,
+        service?.current == null
+          ? "Rolled back."
+          : `${named(service.current)} is current again: new sessions start on it.`,
       );
     case "retire":
       return retireStanding(request.release, find(request.release));
@@ -76,37 +78,40 @@ const done = (text: string): Standing => ({ tone: "good", text, share: null });
 const busy = (text: string, share: number | null): Standing => ({ tone: "busy", text, share });
 
 function deployStanding(id: string, release: ReleaseView | undefined): Standing {
-  if (!release) return busy(`${id} is being taken up.`, null);
+  if (!release) return busy(`${named(id)} is being taken up.`, null);
   const ready = release.instances.filter(({ state }) => state === "ready").length;
   switch (release.state) {
     case "starting":
       return busy(
         ready < release.instancesWanted
-          ? `${id} is starting: ${number(ready)} of ${counted(release.instancesWanted, "instance")} healthy.`
-          : `${id} is healthy; its gate is tried.`,
+          ? `${named(id)} is starting: ${number(ready)} of ${counted(release.instancesWanted, "instance")} healthy.`
+          : `${named(id)} is healthy; its gate is tried.`,
         ready / (release.instancesWanted + 1),
       );
     case "ready":
-      return release.then === "wait" ? done(`${id} is ready and waits for your word.`) : busy(`${id} is ready.`, 1);
+      return release.then === "wait"
+        ? done(`${named(id)} is ready and waits for your word.`)
+        : busy(`${named(id)} is ready.`, 1);
     case "ramping":
-      return done(`${id} takes ${number(release.percent)}% of the new sessions.`);
+      return done(`${named(id)} takes ${number(release.percent)}% of the new sessions.`);
     case "current":
-      return done(`${id} is current: new sessions start on it.`);
+      return done(`${named(id)} is current: new sessions start on it.`);
     case "failed":
-      return { tone: "bad", text: `${id} failed: ${release.failure?.problem ?? "see its log"}`, share: null };
+      return { tone: "bad", text: `${named(id)} failed: ${release.failure?.problem ?? "see its log"}`, share: null };
     case "retained":
     case "expiring":
     case "retired":
-      return done(`${id} is ${release.state}.`);
+      return done(`${named(id)} is ${release.state}.`);
   }
 }
 
 function retireStanding(id: string, release: ReleaseView | undefined): Standing {
-  if (!release || release.state === "retired") return done(`${id} is retired: no session, no instance.`);
+  if (!release || release.state === "retired") return done(`${named(id)} is retired: no session, no instance.`);
   const { sessions } = release;
-  if (sessions === null) return busy(`${id} is ${release.state}; how many sessions are left is not known.`, null);
+  if (sessions === null)
+    return busy(`${named(id)} is ${release.state}; how many sessions are left is not known.`, null);
   const left = sessions.open + sessions.lingering;
-  return busy(`${id} is ${release.state}: ${counted(left, "session")} left.`, null);
+  return busy(`${named(id)} is ${release.state}: ${counted(left, "session")} left.`, null);
 }
 
 function restartStanding(release: ReleaseView | undefined): Standing {

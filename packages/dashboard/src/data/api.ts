@@ -27,7 +27,7 @@ export interface SessionsQuery {
   readonly order?: SessionOrder | undefined;
   readonly limit?: number;
 }
-type SessionOrder = "oldest" | "newest";
+export type SessionOrder = "oldest" | "newest";
 
 export interface AuditQuery {
   readonly after?: number;

@@ -5,7 +5,7 @@ import { asFailure, type ApiFailure } from "./api-call.ts";
 import { ChainBroken, followExport, linesOf, linkEntry, type ChainHead, type SignedHead } from "./audit-chain.ts";
 
 /** All entries from the one after `from` to `head` follow from each other; the signature vouches for them up to `signed`. */
-interface SoundChain {
+export interface SoundChain {
   readonly kind: "sound";
   readonly from: ChainHead;
   readonly head: ChainHead;
@@ -14,7 +14,7 @@ interface SoundChain {
 }
 
 /** What following the chain of audit entries has shown so far. */
-type Chain =
+export type Chain =
   /** @param seq how far it has come */
   | { readonly kind: "reading"; readonly seq: number }
   | SoundChain
@@ -32,7 +32,7 @@ const TOLD_EVERY = 500;
 
 /** The entries that the page holds, oldest first. */
 export const entries = signal<readonly AuditEntryView[]>([]);
-const chain = signal<Chain>({ kind: "reading", seq: 0 });
+export const chain = signal<Chain>({ kind: "reading", seq: 0 });
 
 export interface AuditFeed {
   /** Reads the last entries anew and follows them. */

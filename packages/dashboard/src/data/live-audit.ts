@@ -4,7 +4,7 @@ import { api, listenToAudit } from "./connection.ts";
 import { token } from "./store.ts";
 
 /** The audit log as this page follows it. `crypto.subtle` is missing where a page is not served securely. */
-const auditFeed = createAuditFeed(api, globalThis.crypto?.subtle);
+export const auditFeed = createAuditFeed(api, globalThis.crypto?.subtle);
 
 /** Follows the audit log for as long as somebody is signed in. */
 export function followAudit(): void {

@@ -13,10 +13,12 @@ export interface Polled<Value> {
  * Asks the API again and again for as long as a component is shown, the page is live and its window is seen.
  * @param question names what is asked: another one forgets the answer to the one before
  * @param everyMs from an answer to the next question
+ * @param reach how much is asked of it: more is asked for at once, and until then the old answer stays
  */
 export function usePolled<Value>(
   question: string,
   everyMs: number,
+  reach: number,
   ask: (signal: AbortSignal) => Promise<Value>,
 ): Polled<Value> {
   const value = useSignal<Value | null>(null);
@@ -56,6 +58,6 @@ export function usePolled<Value>(
       clearTimeout(timer);
       stop.abort();
     };
-  }, [question, everyMs, live]);
+  }, [question, everyMs, reach, live]);
   return { value, failure };
 }

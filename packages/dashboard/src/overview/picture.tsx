@@ -15,7 +15,7 @@ const FORECASTS_MOST = 8;
 export function Picture({ service }: { readonly service: ServiceView }) {
   const { name } = service;
   const range = useSignal<LaneRangeMs>(LANE_RANGES[1].ms);
-  const timeline = usePolled(`${name} ${range.value}`, TIMELINE_EVERY_MS, (signal) =>
+  const timeline = usePolled(`${name} ${range.value}`, TIMELINE_EVERY_MS, 0, (signal) =>
     api.timeline(name, range.value, signal),
   );
   const leaving = service.releases
@@ -25,6 +25,7 @@ export function Picture({ service }: { readonly service: ServiceView }) {
   const forecasts = usePolled<ForecastView[]>(
     `${name} ${JSON.stringify(leaving)}`,
     FORECASTS_EVERY_MS,
+    0,
     async (signal) => {
       // One that retired meanwhile, or that nobody can tell of, leaves the others as they are.
       const asked = await Promise.allSettled(leaving.map((release) => api.forecast(name, release, signal)));

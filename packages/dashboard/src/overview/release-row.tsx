@@ -82,9 +82,12 @@ export function ReleaseRow({ release, service }: ReleaseRowProps) {
             <strong>{failure.problem}</strong> <code class="quiet">{failure.code}</code>
           </p>
           {failure.log.length > 0 && (
-            <pre class="log" tabIndex={0} aria-label={`The last lines that ${id} wrote`}>
-              {failure.log.join("\n")}
-            </pre>
+            <details>
+              <summary>The last {counted(failure.log.length, "line")} that it wrote</summary>
+              <pre class="log" tabIndex={0} aria-label={`The last lines that ${id} wrote`}>
+                {failure.log.join("\n")}
+              </pre>
+            </details>
           )}
         </Callout>
       )}
@@ -145,18 +148,14 @@ function Actions({ release: { id, state }, service: { name, current } }: Release
         <>
           <ActionButton ask={{ action: "retire", ...of }}>Expire…</ActionButton>
           {current !== null && <ActionButton ask={{ action: "ramp", ...of }}>Ramp…</ActionButton>}
-          <ActionButton ask={{ action: "promote", ...of }} tone="primary">
-            Promote…
-          </ActionButton>
+          <ActionButton ask={{ action: "promote", ...of }}>Promote…</ActionButton>
         </>
       );
     case "ramping":
       return (
         <>
           <ActionButton ask={{ action: "ramp", ...of }}>Ramp…</ActionButton>
-          <ActionButton ask={{ action: "promote", ...of }} tone="primary">
-            Promote…
-          </ActionButton>
+          <ActionButton ask={{ action: "promote", ...of }}>Promote…</ActionButton>
         </>
       );
     case "retained":

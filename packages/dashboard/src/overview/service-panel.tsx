@@ -27,10 +27,15 @@ export function ServicePanel({ service, openAtFirst }: ServicePanelProps) {
   const titleId = `service-${service.name}`;
   return (
     <section class="panel service" aria-labelledby={titleId}>
-      <header class="service-head">
-        <div>
-          <h2 id={titleId}>{service.name}</h2>
-          <p class="quiet where">{whereOf(service)}</p>
+      <header>
+        <div class="service-name">
+          <h2 id={titleId}>
+            <button type="button" class="bare" aria-expanded={open.value} onClick={() => (open.value = !open.value)}>
+              <span class="chevron" aria-hidden="true" />
+              <bdi>{service.name}</bdi>
+            </button>
+          </h2>
+          <p class="quiet">{whereOf(service)}</p>
         </div>
         <div class="actions">
           {service.current !== null && (
@@ -44,29 +49,49 @@ export function ServicePanel({ service, openAtFirst }: ServicePanelProps) {
           </ActionButton>
         </div>
       </header>
-      <ul class="situation">
-        {facts.map(({ tone, text }) => (
-          <li key={text} class={tone}>
-            {text}
-          </li>
-        ))}
-      </ul>
-      <Totals service={service} />
-      <button type="button" class="plain fold" aria-expanded={open.value} onClick={() => (open.value = !open.value)}>
-        {open.value ? "Hide" : "Show"} {counted(live.length, "release")}
-      </button>
+      <div class="service-look">
+        <ul class="situation">
+          {facts.map(({ tone, text }) => (
+            <li key={text} class={tone}>
+              {text}
+            </li>
+          ))}
+        </ul>
+        <Totals service={service} />
+      </div>
       {open.value && (
         <>
           <Picture service={service} />
-          <ol class="releases" aria-label={`Releases of ${service.name}`}>
-            {live.map((release) => (
-              <ReleaseRow key={release.id} release={release} service={service} />
-            ))}
-          </ol>
+          <Releases service={service} releases={live} label={`Releases of ${service.name}`} />
           {over.length > 0 && <Over releases={over} service={service} />}
         </>
       )}
     </section>
+  );
+}
+
+interface ReleasesProps {
+  readonly service: ServiceView;
+  readonly releases: readonly ReleaseView[];
+  readonly label: string;
+}
+
+function Releases({ service, releases, label }: ReleasesProps) {
+  return (
+    <div class="release-table">
+      <p class="release-heads" aria-hidden="true">
+        <span>Release</span>
+        <span>Takes</span>
+        <span>Sessions</span>
+        <span>Instances</span>
+        <span>Window</span>
+      </p>
+      <ol class="releases" aria-label={label}>
+        {releases.map((release) => (
+          <ReleaseRow key={release.id} release={release} service={service} />
+        ))}
+      </ol>
+    </div>
   );
 }
 
@@ -87,7 +112,7 @@ function Totals({ service }: { readonly service: ServiceView }) {
   return (
     <dl class="totals live-only">
       <div>
-        <dt>Sessions</dt>
+        <dt>sessions</dt>
         <dd class="large">
           <Figure value={sessions && sessions.open + sessions.lingering} why={MEANINGS.sessions} />
         </dd>
@@ -148,11 +173,11 @@ function Over({ releases, service }: { readonly releases: readonly ReleaseView[]
       <button type="button" class="plain fold" aria-expanded onClick={() => (shown.value = 0)}>
         Hide what is over
       </button>
-      <ol class="releases over" aria-label={`Releases of ${service.name} that are over`}>
-        {releases.slice(0, shown.value).map((release) => (
-          <ReleaseRow key={release.id} release={release} service={service} />
-        ))}
-      </ol>
+      <Releases
+        service={service}
+        releases={releases.slice(0, shown.value)}
+        label={`Releases of ${service.name} that are over`}
+      />
       {releases.length > shown.value && (
         <button type="button" class="plain fold" onClick={() => (shown.value += OVER_SHOWN)}>
           Show {counted(Math.min(OVER_SHOWN, releases.length - shown.value), "more", "more")}

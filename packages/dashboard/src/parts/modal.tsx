@@ -14,7 +14,11 @@ export function Modal({ title, children, onClose, firm = false }: ModalProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const before = document.activeElement;
-    dialog.current?.showModal();
+    const { current } = dialog;
+    current?.showModal();
+    // The first thing to fill in; else the title, so that it is read out before anything that can be pressed.
+    const first = current?.querySelector<HTMLElement>("form input, form select") ?? current?.querySelector("h2");
+    first?.focus();
     return () => {
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
@@ -34,7 +38,9 @@ export function Modal({ title, children, onClose, firm = false }: ModalProps) {
     >
       <div class="modal-body">
         <header>
-          <h2 id="modal-title">{title}</h2>
+          <h2 id="modal-title" tabIndex={-1}>
+            {title}
+          </h2>
           {!firm && (
             <button type="button" class="plain close" aria-label="Close" onClick={onClose}>
               ×

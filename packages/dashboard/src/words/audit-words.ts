@@ -1,14 +1,13 @@
 import type { AuditEntryView } from "@holdover/control/api";
+import { named } from "./figures.ts";
 
-/** What an audit entry tells, in a sentence without its time and its actor. */
-export function entryWords({
-  kind,
-  release = "",
-  instance = "",
-  session = "",
-  reason,
-  detail,
-}: AuditEntryView): string {
+/**
+ * What an audit entry tells, in a sentence without its time and its actor.
+ * @param known a session key that the reader knows it is about
+ */
+export function entryWords(entry: AuditEntryView, known?: string): string {
+  const { kind, release = "", instance = "", reason, detail } = entry;
+  const session = entry.session === undefined || entry.session === known ? "" : ` ${named(entry.session)}`;
   switch (kind) {
     case "release.starting":
       return `${release} is starting: ${reason}`;
@@ -29,19 +28,29 @@ export function entryWords({
     case "release.failed":
       return `${release} failed: ${reason}`;
     case "session.moved":
-      return `session ${session} was moved: ${reason}`;
+      return `session${session} was moved: ${reason}`;
     case "session.cut":
-      return `session ${session} was cut: ${reason}`;
+      return `session${session} was cut: ${reason}`;
     case "session.lost":
-      return `session ${session} is lost: ${reason}`;
+      return `session${session} is lost: ${reason}`;
     case "session.disrupted":
-      return `session ${session} was disrupted: ${reason}`;
+      return `session${session} was disrupted: ${reason}`;
     case "session.placed-anew":
-      return `session ${session} was placed anew on ${release}: ${reason}`;
+      return `session${session} was placed anew on ${release}: ${reason}`;
     default: {
       const [noun = "", became = ""] = kind.split(".");
-      const what = { instance, release, session }[noun] ?? release;
+      const what = { instance, release, session: session.trim() }[noun] ?? release;
       return `${noun}${what === "" ? "" : ` ${what}`} ${became.replaceAll("-", " ")}: ${reason}`;
     }
   }
 }
+
+/** How an entry looks in a list: what went wrong or cost somebody stands out. */
+export function entryTone(kind: string): "bad" | "warn" | "good" | "quiet" {
+  if (BAD.test(kind)) return "bad";
+  if (WARN.test(kind)) return "warn";
+  return kind === "release.current" ? "good" : "quiet";
+}
+
+const BAD = /^(?:release\.failed|instance\.lost|session\.(?:cut|lost|disrupted)|worker\.rejected)$/;
+const WARN = /^(?:release\.(?:expiring|rolled-back)|override\.used|session\.moved|host\.closing|worker\.revoked)$/;

@@ -27,6 +27,15 @@ export function number(value: number): string {
   return Math.abs(value) >= 1e7 ? COMPACT.format(value) : WHOLE.format(value);
 }
 
+/** Characters of an id that a sentence has room for. */
+const ID_CHARS = 40;
+
+/** An id in a sentence: of a long one both ends, as versions differ in the last part. */
+export function named(id: string): string {
+  const chars = [...id];
+  return chars.length <= ID_CHARS ? id : `${chars.slice(0, 22).join("")}…${chars.slice(-12).join("")}`;
+}
+
 /** An expectation, which need not be whole: `0.4`, `12`. */
 export function expected(value: number): string {
   return value < 10 ? FINE.format(value) : number(value);

@@ -1,5 +1,5 @@
 import type { ReleaseView, ServiceView } from "@holdover/control/api";
-import { counted, duration, expected, moment, number } from "./figures.ts";
+import { counted, duration, expected, moment, named, number } from "./figures.ts";
 
 /** One thing that is going on, in a sentence. */
 export interface Fact {
@@ -24,14 +24,17 @@ export function situationOf(service: ServiceView, linked: boolean, nowMs: number
   for (const release of releases) {
     if (release.state === "starting") facts.push(startingOf(release));
     if (release.state === "ready") {
-      facts.push({ tone: "busy", text: `${release.id} is ready and has no traffic: promote it, or give it a share.` });
+      facts.push({
+        tone: "busy",
+        text: `${named(release.id)} is ready and has no traffic: promote it, or give it a share.`,
+      });
     }
-    if (release.problem !== null) facts.push({ tone: "bad", text: `${release.id}: ${release.problem}.` });
+    if (release.problem !== null) facts.push({ tone: "bad", text: `${named(release.id)}: ${release.problem}.` });
     if (release.restart) {
       const left = release.restart.waiting.length + release.restart.leaving.length;
       facts.push({
         tone: "busy",
-        text: `${release.id} is being restarted: ${counted(left, "instance")} still to be replaced.`,
+        text: `${named(release.id)} is being restarted: ${counted(left, "instance")} still to be replaced.`,
       });
     }
   }
@@ -40,7 +43,7 @@ export function situationOf(service: ServiceView, linked: boolean, nowMs: number
   else facts.push(...retained.toReversed().map((release) => retainedOf(release, nowMs)));
   facts.push(...releases.filter(({ state }) => state === "expiring").map((release) => expiringOf(release, nowMs)));
   const newest = releases.at(-1);
-  if (newest?.failure) facts.push({ tone: "bad", text: `${newest.id} failed: ${newest.failure.problem}` });
+  if (newest?.failure) facts.push({ tone: "bad", text: `${named(newest.id)} failed: ${newest.failure.problem}` });
   return facts;
 }
 
@@ -54,10 +57,10 @@ function admitting({ current, releases }: ServiceView): Fact[] {
         : { tone: "bad", text: "No release is current: new sessions are refused." },
     ];
   }
-  if (ramping.length === 0) return [{ tone: "calm", text: `New sessions start on ${current}.` }];
+  if (ramping.length === 0) return [{ tone: "calm", text: `New sessions start on ${named(current)}.` }];
   return ramping.map(({ id, percent }) => ({
     tone: "busy" as const,
-    text: `${id} takes ${number(percent)}% of the new sessions; the rest start on ${current}.`,
+    text: `${named(id)} takes ${number(percent)}% of the new sessions; the rest start on ${named(current)}.`,
   }));
 }
 
@@ -70,12 +73,13 @@ function startingOf({ id, instances, instancesWanted, then }: ReleaseView): Fact
   }[then];
   return {
     tone: "busy",
-    text: `${id} is starting: ${ready} of ${counted(instancesWanted, "instance")} healthy, ${after}.`,
+    text: `${named(id)} is starting: ${ready} of ${counted(instancesWanted, "instance")} healthy, ${after}.`,
   };
 }
 
 function retainedOf({ id, sessions, retention }: ReleaseView, nowMs: number): Fact {
-  if (sessions === null) return { tone: "warn", text: `${id} is retained; how many sessions it has is not known.` };
+  if (sessions === null)
+    return { tone: "warn", text: `${named(id)} is retained; how many sessions it has is not known.` };
   const live = sessions.open + sessions.lingering;
   if (live === 0) {
     const until = retention?.floorUntilMs ?? 0;
@@ -83,11 +87,11 @@ function retainedOf({ id, sessions, retention }: ReleaseView, nowMs: number): Fa
       tone: "calm",
       text:
         until > nowMs
-          ? `${id} is empty and kept warm for a rollback until ${moment(until, nowMs)}.`
-          : `${id} is empty and about to retire.`,
+          ? `${named(id)} is empty and kept warm for a rollback until ${moment(until, nowMs)}.`
+          : `${named(id)} is empty and about to retire.`,
     };
   }
-  const keeps = `${id} lets ${counted(live, "session")} finish`;
+  const keeps = `${named(id)} lets ${counted(live, "session")} finish`;
   const end = retention?.retires
     ? `, probably until ${moment(retention.retires.medianMs, nowMs)} (${moment(retention.retires.lowMs, nowMs)} to ${moment(retention.retires.highMs, nowMs)})`
     : "";
@@ -124,7 +128,7 @@ function expiringOf({ id, sessions, retention }: ReleaseView, nowMs: number): Fa
     sessions === null ? "an unknown number of sessions" : counted(sessions.open + sessions.lingering, "session");
   const deadline = retention?.deadlineMs ?? null;
   if (deadline !== null && deadline <= nowMs)
-    return { tone: "warn", text: `${id} is expiring: ${live} left, being cut.` };
+    return { tone: "warn", text: `${named(id)} is expiring: ${live} left, being cut.` };
   const then = deadline === null ? "" : ` What is left in ${duration(deadline - nowMs)} is cut.`;
-  return { tone: "warn", text: `${id} is expiring: ${live} left, asked to move.${then}` };
+  return { tone: "warn", text: `${named(id)} is expiring: ${live} left, asked to move.${then}` };
 }
