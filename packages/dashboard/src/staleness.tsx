@@ -9,12 +9,17 @@ export function Staleness() {
   const fresh = freshness.value;
   const restarted = restartedAtMs.value;
   return (
-    <div role="status" class="staleness">
+    <div role="status">
       {fresh.kind === "stale" && (
         <p class="bar bad">
-          <strong>Not live.</strong> What you see was so at {clockTime(serverClock.now() - fresh.ageMs)},{" "}
-          {duration(fresh.ageMs)} ago. {fresh.why === "broken" ? brokenWords() : "Control has said nothing since."}{" "}
-          Sessions go on without this page, and without control.
+          <strong>Not live.</strong> What you see was so at {clockTime(serverClock.now() - fresh.ageMs)}.{" "}
+          {fresh.why === "broken" ? broken.value?.failure.what : "Control has said nothing since."} Sessions go on
+          without it.
+          {/* Not read out: it is another one every second. */}
+          <span aria-hidden="true">
+            {" "}
+            That was {duration(fresh.ageMs)} ago. {fresh.why === "broken" && againWords()}
+          </span>
         </p>
       )}
       {isLive.value && !countsKnown.value && status.value && (

@@ -60,7 +60,8 @@ export function follow(options: FollowOptions, startAfter: string | null): Follo
       const decoder = new TextDecoder();
       const reader = response.body.getReader();
       for (;;) {
-        const { done, value } = await reader.read();
+        // How a connection ended is of no matter: by an error, or between two events.
+        const { done, value } = await reader.read().catch(() => ({ done: true, value: undefined }));
         if (done) return unreachable();
         watch();
         parse(decoder.decode(value, { stream: true }));

@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+import { freshnessOf, SILENT_MS } from "./freshness.ts";
+
+test("before anything was heard there is nothing to be stale", () => {
+  expect(freshnessOf({ statusAt: null, open: false }, 5)).toEqual({ kind: "connecting" });
+  expect(freshnessOf({ statusAt: null, open: true }, 1e9)).toEqual({ kind: "connecting" });
+});
+
+test("what was heard is live for 12 s and no longer", () => {
+  expect(freshnessOf({ statusAt: 1000, open: true }, 1000 + SILENT_MS)).toEqual({ kind: "live" });
+  expect(freshnessOf({ statusAt: 1000, open: true }, 1001 + SILENT_MS)).toEqual({
+    kind: "stale",
+    ageMs: SILENT_MS + 1,
+    why: "silent",
+  });
+});
+
+test("a connection that broke makes what is shown stale at once, however fresh it was", () => {
+  expect(freshnessOf({ statusAt: 1000, open: false }, 1001)).toEqual({ kind: "stale", ageMs: 1, why: "broken" });
+});
