@@ -71,8 +71,8 @@ export function createApi(fetch: Fetch, token: () => string | null, refused: (er
       tried === undefined
         ? get<CallerView>("v1/me")
         : ((await (await callApi(fetch, tried, { path: "v1/me" })).json()) as CallerView),
-    timeline: (service: string, spanMs: number, signal?: AbortSignal) =>
-      get<TimelineView>(`${of(service)}/timeline`, { spanMs }, signal),
+    timeline: (service: string, fromMs: number, signal?: AbortSignal) =>
+      get<TimelineView>(`${of(service)}/timeline`, { fromMs: Math.round(fromMs) }, signal),
     lengths: (service: string, signal?: AbortSignal) =>
       get<LengthsDetailView>(`${of(service)}/lengths`, undefined, signal),
     ages: (service: string, signal?: AbortSignal) => get<AgesView>(`${of(service)}/ages`, undefined, signal),

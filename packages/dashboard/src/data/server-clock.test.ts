@@ -6,11 +6,11 @@ function clocks(wallMs: number) {
   const clock = createServerClock({ passedMs: () => local.passed, wallMs: () => local.wall });
   return {
     clock,
-    pass(ms: number) {
+    pass: (ms: number) => {
       local.passed += ms;
       local.wall += ms;
     },
-    setWall(ms: number) {
+    setWall: (ms: number) => {
       local.wall = ms;
     },
   };

@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { LANE_RANGES, Lanes, type LaneRangeMs } from "../charts/lanes.tsx";
 import { api } from "../data/connection.ts";
 import { usePolled } from "../data/poll.ts";
-import { nowMs } from "../data/store.ts";
+import { nowMs, serverClock } from "../data/store.ts";
 import { Failure } from "../parts/callout.tsx";
 
 const TIMELINE_EVERY_MS = 5000;
@@ -16,7 +16,7 @@ export function Picture({ service }: { readonly service: ServiceView }) {
   const { name } = service;
   const range = useSignal<LaneRangeMs>(LANE_RANGES[1].ms);
   const timeline = usePolled(`${name} ${range.value}`, TIMELINE_EVERY_MS, 0, (signal) =>
-    api.timeline(name, range.value, signal),
+    api.timeline(name, serverClock.now() - range.value, signal),
   );
   const leaving = service.releases
     .filter(({ state }) => state === "retained" || state === "expiring")

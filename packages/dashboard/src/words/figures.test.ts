@@ -54,7 +54,6 @@ test("a time of another day has its day, and what is no time is told as none", (
 
 test("a long id is told by both of its ends, and never cut through a character", () => {
   expect(named("v42")).toBe("v42");
-  const long = `v43-${"🚀".repeat(100)}-tail`;
-  expect([...named(long)]).toHaveLength(35);
-  expect(named(long)).toMatch(/^v43-🚀+…🚀+-tail$/u);
+  const long = `v43-${"👩‍⚕️".repeat(100)}-tail`;
+  expect(named(long)).toBe(`v43-${"👩‍⚕️".repeat(18)}…${"👩‍⚕️".repeat(7)}-tail`);
 });

@@ -29,10 +29,11 @@ export function number(value: number): string {
 
 /** Characters of an id that a sentence has room for. */
 const ID_CHARS = 40;
+const CHARS = new Intl.Segmenter("en");
 
 /** An id in a sentence: of a long one both ends, as versions differ in the last part. */
 export function named(id: string): string {
-  const chars = [...id];
+  const chars = Array.from(CHARS.segment(id), ({ segment }) => segment);
   return chars.length <= ID_CHARS ? id : `${chars.slice(0, 22).join("")}…${chars.slice(-12).join("")}`;
 }
 
