@@ -1,4 +1,4 @@
-import { spanText } from "./clock-text.ts";
+import { duration } from "../words/figures.ts";
 
 /**
  * Time ahead of now, on less room than it needs: it begins at the pace of the past, so that the picture has no seam at
@@ -70,7 +70,7 @@ function ticksOf(spanMs: number, widthPx: number, pxOf: (afterMs: number) => num
   for (const afterMs of TICKS_MS) {
     const px = pxOf(afterMs);
     if (afterMs > spanMs || px > widthPx - LAST_PX) break;
-    if (px - (ticks.at(-1)?.px ?? 0) >= TICK_PX) ticks.push({ px, label: `+${spanText(afterMs)}` });
+    if (px - (ticks.at(-1)?.px ?? 0) >= TICK_PX) ticks.push({ px, label: `+${duration(afterMs)}` });
   }
   return ticks;
 }

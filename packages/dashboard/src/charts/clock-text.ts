@@ -1,4 +1,4 @@
-/** Moments and spans in words, as they stand on axes and in descriptions: local time, 24 hours. */
+/** Moments in the few letters that there is room for on axes and at marks: local time, 24 hours. */
 
 const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -26,20 +26,4 @@ export function momentText(atMs: number, nowMs: number, seconds = false): string
   if (at.toDateString() === new Date(nowMs).toDateString()) return clock;
   const day = Math.abs(atMs - nowMs) < NEAR_MS ? WEEKDAYS[at.getDay()] : `${at.getDate()} ${MONTHS[at.getMonth()]}`;
   return `${day} ${clock}`;
-}
-
-/** `45s`, `12m`, `2h 10m`, `3d 4h`: two units at most, and none that says nothing. */
-export function spanText(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  if (seconds < 60) return `${seconds}s`;
-  const minutes = Math.round(seconds / 60);
-  if (seconds < 600 && seconds % 60 !== 0) return `${Math.floor(seconds / 60)}m ${seconds % 60}s`;
-  if (minutes < 60) return `${minutes}m`;
-  if (minutes < 24 * 60) return units(Math.floor(minutes / 60), "h", minutes % 60, "m");
-  const hours = Math.round(minutes / 60);
-  return units(Math.floor(hours / 24), "d", hours % 24, "h");
-}
-
-function units(many: number, unit: string, rest: number, smaller: string): string {
-  return rest === 0 ? `${many}${unit}` : `${many}${unit} ${rest}${smaller}`;
 }

@@ -8,7 +8,7 @@ export function LaneAhead({ layout }: { readonly layout: LanesLayout }) {
   return (
     <svg class="lanes-layer" width={layout.width} height={layout.height} aria-hidden="true">
       {layout.lanes.map((lane) => (
-        <g key={lane.release ?? ""} class={`lane-${lane.colour}`} transform={`translate(0 ${lane.middle})`}>
+        <g key={lane.release ?? ""} class={lane.colour} transform={`translate(0 ${lane.middle})`}>
           <Foreseen lane={lane} layout={layout} />
         </g>
       ))}

@@ -7,7 +7,7 @@ export function LaneBackdrop({ layout, label }: { readonly layout: LanesLayout; 
     <svg class="lanes-layer" width={width} height={height} role="img" aria-label={label}>
       <rect class="ahead-ground" x={nowX} y={plot.top} width={plot.right - nowX} height={plot.bottom - plot.top} />
       {lanes.map(({ release, colour, top, height, room }) => (
-        <g key={release ?? ""} class={`lane-${colour}`}>
+        <g key={release ?? ""} class={colour}>
           <line class="border" x1="0" x2={plot.right} y1={top + height} y2={top + height} />
           <rect class="tag" y={top + 3} width="4" rx="2" height={Math.max(8, (narrow ? height - room : height) - 6)} />
         </g>
@@ -38,7 +38,7 @@ function Beyond({ lane, layout }: { lane: Lane; layout: LanesLayout }) {
     case "open":
       return (
         <path
-          class={`open lane-${colour}`}
+          class={`open ${colour}`}
           d={`M${nowX} ${middle - ahead.half}H${plot.right}M${nowX} ${middle + ahead.half}H${plot.right}`}
         />
       );

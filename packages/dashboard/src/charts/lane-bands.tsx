@@ -20,7 +20,7 @@ export function LaneBands({ layout, id }: { readonly layout: LanesLayout; readon
         </g>
       ))}
       {lanes.map((lane, index) => (
-        <g key={lane.release ?? ""} class={`lane-${lane.colour}`} transform={`translate(0 ${lane.middle})`}>
+        <g key={lane.release ?? ""} class={lane.colour} transform={`translate(0 ${lane.middle})`}>
           {lane.band.gaps.map(({ fromX, toX }) => (
             <rect
               key={fromX}

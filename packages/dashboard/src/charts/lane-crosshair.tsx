@@ -84,7 +84,7 @@ export function LaneCrosshair({ layout, timeline, forecasts, nowMs, atMs, onLook
               <p key={event}>{event}</p>
             ))}
             {rows.map(({ release, colour, text }) => (
-              <div key={release} class={`lanes-tip-row lane-${colour}`}>
+              <div key={release} class={`lanes-tip-row ${colour}`}>
                 <i />
                 <span>{release}</span>
                 <b>{text}</b>

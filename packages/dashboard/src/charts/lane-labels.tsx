@@ -1,3 +1,4 @@
+import { counted, number } from "../words/figures.ts";
 import { momentText } from "./clock-text.ts";
 import type { Lane, LanesLayout } from "./lane-layout.ts";
 
@@ -18,7 +19,7 @@ export function LaneLabels({ layout, nowMs, stale }: LaneLabelsProps) {
         const height = narrow ? lane.height - room : lane.height;
         const known = live !== null && !stale;
         return (
-          <div key={release ?? ""} class={`lane-${colour}`}>
+          <div key={release ?? ""} class={colour}>
             <div
               class={height < 34 ? "lanes-label short" : "lanes-label"}
               style={{ top: `${top}px`, height: `${height}px`, width: narrow ? `${nowX}px` : `${plot.left}px` }}
@@ -31,9 +32,11 @@ export function LaneLabels({ layout, nowMs, stale }: LaneLabelsProps) {
               <span
                 class={`lanes-count${known ? "" : " unknown"}${room < 24 ? " short" : ""}`}
                 style={{ left: `${nowX + 6}px`, top: `${middle}px` }}
-                title={known ? `${live} live sessions now` : "How many live sessions there are is not known now"}
+                title={
+                  known ? `${counted(live, "live session")} now` : "How many live sessions there are is not known now"
+                }
               >
-                {known ? live : "?"}
+                {known ? number(live) : "?"}
               </span>
             )}
           </div>

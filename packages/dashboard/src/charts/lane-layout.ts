@@ -60,7 +60,7 @@ export interface LaneMark {
   readonly y: number;
   /** Where the lane that hands over lies; undefined: nothing is handed over between lanes. */
   readonly fromY: number | undefined;
-  readonly colour: number;
+  readonly colour: string;
   /** In a lane that many releases share. */
   readonly small: boolean;
   /** The name above the picture; undefined: none, or no room for it. */

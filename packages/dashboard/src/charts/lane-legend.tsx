@@ -1,4 +1,5 @@
 import type { JSX } from "preact";
+import { counted } from "../words/figures.ts";
 import { deadlinePath, GLYPHS, hardStopPath } from "./glyphs.ts";
 import type { LanesLayout } from "./lane-layout.ts";
 import type { EventKind } from "./lane-story.ts";
@@ -28,7 +29,7 @@ export function LaneLegend({ layout, id }: { readonly layout: LanesLayout; reado
   const { sessions, px } = scale.bar;
   return (
     <figcaption class="lanes-legend">
-      <Item text={`${sessions} session${sessions === 1 ? "" : "s"}`}>
+      <Item text={counted(sessions, "session")}>
         <path class="bar" d={`M-4 ${-px / 2}H4M0 ${-px / 2}V${px / 2}M-4 ${px / 2}H4`} />
       </Item>
       <Item text="takes new sessions">
@@ -74,7 +75,7 @@ export function LaneLegend({ layout, id }: { readonly layout: LanesLayout; reado
 
 function Item({ text, kind, children }: { text: string; kind?: EventKind; children: JSX.Element }) {
   return (
-    <span class={kind ? `mark ${kind}` : undefined}>
+    <span class={kind ? `event ${kind}` : undefined}>
       <svg width="22" height="22" viewBox="-11 -11 22 22" aria-hidden="true">
         {children}
       </svg>

@@ -20,7 +20,7 @@ export function LaneMarks({ layout, onLook }: LaneMarksProps) {
     const to = { ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: marks.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
-    ref.current?.querySelectorAll<SVGGElement>(".mark")[Math.max(0, Math.min(marks.length - 1, to))]?.focus();
+    ref.current?.querySelectorAll<SVGGElement>(".event")[Math.max(0, Math.min(marks.length - 1, to))]?.focus();
   };
   if (marks.length === 0) return null;
   return (
@@ -38,7 +38,7 @@ export function LaneMarks({ layout, onLook }: LaneMarksProps) {
         return (
           <g
             key={event.seq}
-            class={`mark ${event.kind}${mark.small ? " small" : ""} lane-${mark.colour}`}
+            class={`event ${event.kind}${mark.small ? " small" : ""} ${mark.colour}`}
             role="img"
             tabIndex={event.seq === entry ? 0 : -1}
             aria-label={`${clockText(event.atMs, true)}: ${eventText(event)}. By ${event.actor}, ${event.reason}`}

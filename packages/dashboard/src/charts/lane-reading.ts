@@ -1,5 +1,6 @@
 import type { ForecastView, ServiceView, TimelineView } from "@holdover/control/api";
-import { momentText, spanText } from "./clock-text.ts";
+import { counted, duration, expected, number } from "../words/figures.ts";
+import { momentText } from "./clock-text.ts";
 import type { Lane, LanesLayout } from "./lane-layout.ts";
 import { eventText, storyOf } from "./lane-story.ts";
 
@@ -14,7 +15,7 @@ export interface Reading {
 
 interface ReadingRow {
   readonly release: string;
-  readonly colour: number;
+  readonly colour: string;
   readonly text: string;
 }
 
@@ -40,7 +41,7 @@ export function readingAt(atMs: number, told: Told): Reading {
     }),
   );
   return {
-    title: past ? momentText(atMs, nowMs, true) : `${momentText(atMs, nowMs)}, in ${spanText(atMs - nowMs)}`,
+    title: past ? momentText(atMs, nowMs, true) : `${momentText(atMs, nowMs)}, in ${duration(atMs - nowMs)}`,
     events: past ? pastEvents(atMs, layout) : layout.lanes.flatMap((lane) => aheadEvents(lane, atMs, told)),
     rows,
   };
@@ -52,13 +53,14 @@ function pastText(release: string, atMs: number, { lanes, fromMs, stepMs, moment
   if (!sessions || index < 0) return undefined;
   const count = sessions[Math.min(index, moments - 1)] ?? null;
   if (count === 0) return undefined;
-  return count === null ? "not known" : String(count);
+  return count === null ? "not known" : number(count);
 }
 
 function aheadText({ release, ahead }: Lane, atMs: number, forecasts: readonly ForecastView[]): string | undefined {
   if (ahead.kind !== "fan" && ahead.kind !== "unknown") return undefined;
   const left = forecasts.find((forecast) => forecast.release === release)?.left;
-  if (!left || ahead.kind === "unknown") return "nobody can tell";
+  if (ahead.kind === "unknown") return "nobody can tell";
+  if (!left) return undefined;
   const after = left.findIndex((point) => point.atMs >= atMs);
   const b = left[after];
   if (!b) return "0";
@@ -82,7 +84,7 @@ function aheadEvents({ release, ahead, retention }: Lane, atMs: number, { layout
     .filter((end) => on(end.atMs))
     .map(({ kind, atMs }) => {
       const cut = kind === "deadline" ? (retention?.wouldCut ?? 0) : 0;
-      const cuts = cut > 0 ? `, would cut about ${Math.round(10 * cut) / 10}` : "";
+      const cuts = cut > 0 ? `, would cut ${expected(cut)}` : "";
       return `${kind === "deadline" ? "Deadline" : "Hard stop"} of ${release}: ${momentText(atMs, nowMs)}${cuts}`;
     });
   if (ahead.kind === "unknown" || !on(ahead.retires.medianMs)) return ends;
@@ -92,10 +94,10 @@ function aheadEvents({ release, ahead, retention }: Lane, atMs: number, { layout
 /** The whole picture in a few sentences, for whoever cannot see it. */
 export function summaryText(service: ServiceView, timeline: TimelineView, rangeMs: number): string {
   const { nowMs } = timeline;
-  const sentences = [`Live sessions of ${service.name} by release over the last ${spanText(rangeMs)}.`];
+  const sentences = [`Live sessions of ${service.name} by release over the last ${duration(rangeMs)}.`];
   for (const { id, state, sessions, retention, percent } of service.releases.toReversed()) {
     const live = sessions
-      ? `${sessions.open + sessions.lingering} live sessions`
+      ? counted(sessions.open + sessions.lingering, "live session")
       : "an unknown number of live sessions";
     if (state === "current") sentences.push(`${id} is current with ${live}.`);
     else if (state === "ramping") sentences.push(`${id} is ramping at ${percent}% with ${live}.`);
@@ -106,7 +108,7 @@ export function summaryText(service: ServiceView, timeline: TimelineView, rangeM
   const events = storyOf(timeline.marks, service.releases).filter(({ atMs }) => atMs >= nowMs - rangeMs);
   const many = (kind: string, word: string) => {
     const count = events.filter((event) => event.kind === kind).length;
-    return count === 0 ? [] : `${count} ${word}${count === 1 ? "" : "s"}`;
+    return count === 0 ? [] : counted(count, word);
   };
   const told = [many("cutover", "cutover"), many("rollback", "rollback"), many("failed", "failed release")].flat();
   sentences.push(told.length === 0 ? "No release came or went." : `In this time: ${told.join(", ")}.`);

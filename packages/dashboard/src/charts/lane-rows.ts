@@ -1,15 +1,16 @@
 import type { ReleaseView, ServiceView, TimelineView } from "@holdover/control/api";
+import { laneClass } from "../parts/lane.ts";
 
 /** More lanes than this, and those of releases that are gone share one. */
 const MOST_LANES = 8;
-const COLOURS = 6;
 
 /** What a lane shows, before anything has a place. */
 export interface LaneRow {
   /** The release's id; of the one in which those that are gone are folded: undefined. */
   readonly release: string | undefined;
   readonly folded: readonly string[];
-  readonly colour: number;
+  /** The class that gives it its colour. */
+  readonly colour: string;
   readonly state: ReleaseView["state"];
   readonly percent: number;
   readonly live: number | null;
@@ -32,7 +33,7 @@ export function laneRows(timeline: TimelineView, releases: ServiceView["releases
     return {
       release: id,
       folded: [],
-      colour: ((order.get(id) ?? 0) % COLOURS) + 1,
+      colour: laneClass(releases, id),
       state,
       percent: release?.percent ?? 0,
       live: GONE.has(state) ? 0 : liveOf(release),
@@ -62,7 +63,16 @@ function foldedRow(rows: readonly LaneRow[], moments: number): LaneRow {
     }, 0),
   );
   const folded = rows.flatMap(({ release }) => release ?? []).reverse();
-  return { release: undefined, folded, colour: 0, state: "retired", percent: 0, live: 0, retention: null, sessions };
+  return {
+    release: undefined,
+    folded,
+    colour: "lane-0",
+    state: "retired",
+    percent: 0,
+    live: 0,
+    retention: null,
+    sessions,
+  };
 }
 
 /** The most sessions that are seen of it. */

@@ -7,7 +7,7 @@ export function LaneTable({ service, timeline }: { service: ServiceView; timelin
   const shown = new Set(timeline.lanes.map(({ release }) => release));
   const said = (atMs: number | null | undefined) => (atMs == null ? "–" : momentText(atMs, timeline.nowMs));
   return (
-    <div class="unseen">
+    <div class="hidden">
       <table>
         <caption>Releases now</caption>
         <thead>

@@ -64,7 +64,7 @@ function Ranges({ rangeMs, onRange }: Pick<LanesProps, "rangeMs" | "onRange">) {
   const name = useId();
   return (
     <fieldset class="lanes-ranges">
-      <legend class="unseen">Time shown</legend>
+      <legend class="hidden">Time shown</legend>
       {LANE_RANGES.map((range) => (
         <label key={range.ms}>
           <input type="radio" name={name} checked={range.ms === rangeMs} onChange={() => onRange(range.ms)} />
