@@ -1,7 +1,9 @@
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { LANE_RANGES, type LaneRangeMs, Lanes } from "../src/charts/lanes.tsx";
-import { type Situation, SITUATIONS } from "./situations.ts";
+import { Ages } from "../src/charts/ages.tsx";
+import { Lengths } from "../src/charts/lengths.tsx";
+import { madeAges, madeLengths, type Situation, SITUATIONS } from "./situations.ts";
 
 const query = new URLSearchParams(location.search);
 document.documentElement.dataset["theme"] = query.get("theme") ?? "light";
@@ -9,6 +11,8 @@ document.documentElement.dataset["theme"] = query.get("theme") ?? "light";
 function Shown({ situation, at }: { situation: Situation; at: number }) {
   const [nowMs, setNow] = useState(Date.now());
   const [rangeMs, setRange] = useState<LaneRangeMs>((LANE_RANGES[at] ?? LANE_RANGES[1]).ms);
+  const [lengths] = useState(() => madeLengths(situation.service.releases, nowMs));
+  const [ages] = useState(() => madeAges(situation.service.releases, nowMs));
   const [data, setData] = useState(() => ({
     timeline: situation.timeline(nowMs, rangeMs),
     forecasts: situation.forecasts(nowMs),
@@ -29,6 +33,10 @@ function Shown({ situation, at }: { situation: Situation; at: number }) {
     <section>
       <h2>{situation.name}</h2>
       <Lanes {...data} service={situation.service} nowMs={nowMs} rangeMs={rangeMs} onRange={setRange} />
+      <h3>Session lengths</h3>
+      <Lengths lengths={lengths} service={situation.service} />
+      <h3>Ages of open sessions</h3>
+      <Ages ages={ages} service={situation.service} />
     </section>
   );
 }

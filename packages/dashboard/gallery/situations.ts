@@ -1,4 +1,11 @@
-import type { ForecastView, ReleaseView, ServiceView, TimelineView } from "@holdover/control/api";
+import type {
+  AgesView,
+  ForecastView,
+  LengthsDetailView,
+  ReleaseView,
+  ServiceView,
+  TimelineView,
+} from "@holdover/control/api";
 
 /** Made-up services in the situations that the pictures have to stand. */
 export interface Situation {
@@ -201,6 +208,7 @@ export const SITUATIONS: Situation[] = [
         retires: [9 * MIN, 16 * MIN, 31 * MIN],
         deadline: 26 * MIN,
         hardStop: 24 * HOUR - 11 * MIN,
+        wedged: 2,
         wouldCut: 1.4,
       },
       { id: "v42", state: "current", count: life(4, -11 * MIN, HOUR, 150, HOUR), currentAt: -11 * MIN },
@@ -351,3 +359,63 @@ export const SITUATIONS: Situation[] = [
     );
   })(),
 ];
+
+/** Lengths of a mixture of short chats and long calls, as the API would tell them. */
+export function madeLengths(releases: ServiceView["releases"], nowMs: number): LengthsDetailView {
+  const share = (ms: number) => 0.7 * Math.exp(-ms / (4 * MIN)) + 0.3 / (1 + (ms / (30 * MIN)) ** 1.8);
+  const quantile = (of: (ms: number) => number, p: number) => {
+    let [low, high] = [1000, 40 * 24 * HOUR];
+    for (let i = 0; i < 60; i++)
+      [low, high] = of((low + high) / 2) > p ? [(low + high) / 2, high] : [low, (low + high) / 2];
+    return high;
+  };
+  const grid = Array.from({ length: 80 }, (_, i) => 2000 * 1.18 ** i).filter((ms) => ms < 2 * 24 * HOUR);
+  const quantiles = (of: (ms: number) => number) => ({
+    p50Ms: quantile(of, 0.5),
+    p95Ms: quantile(of, 0.05),
+    p99Ms: quantile(of, 0.01),
+  });
+  const live = releases.filter(({ sessions }) => sessions && sessions.open > 0);
+  return {
+    service: "rooms",
+    nowMs,
+    known: true,
+    ends: 812,
+    why: "from the last 812 ended sessions",
+    ...quantiles(share),
+    curve: grid.map((ageMs) => ({ ageMs, share: share(ageMs) })),
+    days: Array.from({ length: 14 }, (_, day) => {
+      const dayMs = Math.floor(nowMs / (24 * HOUR)) * 24 * HOUR - (13 - day) * 24 * HOUR;
+      const f = 1 + 0.25 * Math.sin(day / 2) + day / 30;
+      const base = quantiles((ms) => share(ms / f));
+      return day === 4 ? { dayMs, ends: 0, p50Ms: null, p95Ms: null, p99Ms: null } : { dayMs, ends: 60 + day, ...base };
+    }),
+    residual: live.map(({ id, sessions }, index) => {
+      const age = (live.length - index) * 12 * MIN;
+      const of = (ms: number) => share(ms + age) / share(age);
+      const curve = grid.map((afterMs) => ({ afterMs, share: of(afterMs) }));
+      return Object.assign({ release: id, sessions: sessions?.open ?? 0, known: index !== 0, curve }, quantiles(of));
+    }),
+  };
+}
+
+export function madeAges(releases: ServiceView["releases"], nowMs: number): AgesView {
+  return {
+    service: "rooms",
+    nowMs,
+    endsMs: [60_000, 300_000, 900_000, 3_600_000, 14_400_000, 86_400_000],
+    releases: releases.map(({ id, state, sessions }, index) => {
+      const old = state === "current" ? 0 : 2;
+      const weights = Array.from({ length: 7 }, (_, bin) =>
+        Math.exp(-((bin - 1.5 - old - (index % 3) / 2) ** 2) / 2.4),
+      );
+      const sum = weights.reduce((a, b) => a + b, 0);
+      return {
+        release: id,
+        state,
+        open: weights.map((w) => Math.round((w / sum) * (sessions?.open ?? 0))),
+        lingering: Math.round((sessions?.open ?? 0) / 20),
+      };
+    }),
+  };
+}
