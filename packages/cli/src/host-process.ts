@@ -264,6 +264,8 @@ async function handle(call: LinkCall, parts: Parts): Promise<unknown> {
       return router.ages(call.query);
     case "open":
       return router.workers.open(call.request);
+    case "move":
+      return router.move(call.move);
     case "formats":
       return router.workers.formats(call.request);
     case "samples":

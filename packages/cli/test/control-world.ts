@@ -159,6 +159,7 @@ export async function createControlWorld(
         release: (id) => step(() => dataPlane.release(id)),
         ages: (query) => dataPlane.ages(query),
         open: (request) => dataPlane.open(request),
+        move: (move) => step(() => dataPlane.move(move)),
         samples: (request) => dataPlane.samples(request),
         formats: (request) => step(() => dataPlane.formats(request)),
         sessions: () => dataPlane.sessions(),

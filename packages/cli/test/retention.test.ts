@@ -87,7 +87,7 @@ const exponential = (meanMs: number): number[] =>
 
 function group(release: string, agesMs: readonly number[], given: Partial<AgeGroup> = {}): AgeGroup {
   const open = binAges(Float64Array.from(agesMs));
-  return { release, instance: null, label: null, open, lingering: binAges(new Float64Array(0)), ...given };
+  return { release, instance: null, label: null, open, jobs: 0, lingering: binAges(new Float64Array(0)), ...given };
 }
 
 /** Live sessions on both instances of a release, of these ages. */

@@ -157,7 +157,7 @@ async function end(many: number, lengthMs: (index: number) => number, endedAtMs:
 
 function group(release: string, ages: readonly number[], lingers: readonly number[] = []): AgeGroup {
   const [open, lingering] = [ages, lingers].map((of) => binAges(Float64Array.from(of)));
-  return { release, instance: null, label: null, open: open!, lingering: lingering! };
+  return { release, instance: null, label: null, open: open!, jobs: 0, lingering: lingering! };
 }
 
 test("ages are told in bins for each release that is not over", async () => {

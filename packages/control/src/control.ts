@@ -1,24 +1,23 @@
 import {
   asHoldoverError,
-  beginRestart,
-  currentRelease,
-  cutover,
-  expiring,
   findingsOf,
   findingText,
   formatDuration,
   HoldoverError,
   isAlive,
+  mustBeWarm,
+  mustHaveCurrent,
   plan,
-  previousRelease,
-  ramping,
+  promoteChange,
+  rampChange,
   releaseOf,
   REPLAN_EVERY_MS,
-  retained,
-  retired,
-  transition,
+  restartChange,
+  retireChange,
+  rollbackChange,
   withRelease,
   type AuditLog,
+  type Change,
   type Clock,
   type DataPlane,
   type EndedSession,
@@ -33,6 +32,7 @@ import {
   type SessionEvent,
   type SessionHistory,
   type SessionList,
+  type SessionMoved,
   type SessionQuery,
   type SessionRequest,
   type SessionTimeline,
@@ -45,6 +45,7 @@ import type {
   RestartPlanView,
   RestartRequest,
 } from "./api/forecast-views.ts";
+import type { PreviewRequest, PreviewView } from "./api/preview-views.ts";
 import type { SessionStoryView } from "./api/session-views.ts";
 import type { AgesView, LengthsDetailView, TimelineQuery, TimelineView } from "./api/timeline-views.ts";
 import type {
@@ -59,12 +60,12 @@ import type { Builds } from "./builds.ts";
 import type { Invitations } from "./invitations.ts";
 import { Executor } from "./executor.ts";
 import { getsOn, reportView, tryBeside } from "./format-gate.ts";
-import { heldSessions } from "./held-sessions.ts";
 import { LengthsDetail } from "./lengths-detail.ts";
 import { newRelease, readDefinition, refuseSecondDeploy, refuseSharedAddress, withoutOldest } from "./new-release.ts";
 import type { Operations } from "./operations.ts";
 import { Outlooks } from "./outlooks.ts";
-import { mustHaveCurrent, Planning } from "./planning.ts";
+import { Planning } from "./planning.ts";
+import { previewMove, previewWord, type Word } from "./previews.ts";
 import { Records, type Cause } from "./records.ts";
 import { Routing } from "./routing.ts";
 import { auditOf } from "./session-audit.ts";
@@ -92,16 +93,6 @@ export interface ControlOptions {
   readonly clock: Clock;
   readonly version: string;
   readonly log: (event: string, detail: Record<string, unknown>) => void;
-}
-
-/** What a change by word comes to. */
-interface Change {
-  readonly next: ServiceRecord;
-  /** States on the way there that are audited but never in force. */
-  readonly through?: readonly ServiceRecord[];
-  /** The release that is answered with. */
-  readonly release: string;
-  readonly reason: string;
 }
 
 /**
@@ -220,24 +211,13 @@ export class Control implements Operations {
   }
 
   deploy(serviceName: string, request: DeployRequest, actor: string): Promise<ReleaseView> {
-    return this.#operation(serviceName, actor, async () => {
-      const given = request.definition === undefined ? null : readDefinition(serviceName, request.definition);
-      const known = this.#records.find(serviceName);
-      const service = known ?? (given ? { name: serviceName, definition: given, releases: [] } : null);
-      if (!service) throw this.#records.unknown(serviceName);
-      refuseSecondDeploy(service);
-      if (request.then.then === "ramp") mustHaveCurrent(service);
-      const definition = given ?? service.definition;
-      refuseSharedAddress(serviceName, definition, this.#records.services());
-      const release = await this.#newRelease({ ...service, definition }, request, actor);
-      const next = withoutOldest(withRelease(service, release), this.#known().instances ?? []);
-      return { next, release: release.id, reason: `deploy of ${release.dir}` };
-    });
+    return this.#operation(serviceName, actor, () => this.#deployChange(serviceName, request, actor));
   }
 
   async compatibility(serviceName: string, from: string, to: string): Promise<CompatibilityView> {
     const service = this.#records.service(serviceName);
-    for (const release of [from, to]) this.#mustBeWarm(service, releaseOf(service, release).id);
+    const known = this.#known();
+    for (const release of [from, to]) mustBeWarm(service, releaseOf(service, release).id, known);
     const report = await tryBeside(this.#options.dataPlane, serviceName, to, [from]);
     const [forward, back] = [findingsOf(report, "forward"), findingsOf(report, "back")];
     return {
@@ -256,63 +236,20 @@ export class Control implements Operations {
     return this.#options.dataPlane.samples({ service: name, releases: releases.filter(getsOn).map(({ id }) => id) });
   }
 
-  promote(serviceName: string, releaseId: string, actor: string): Promise<ReleaseView> {
-    return this.#operation(serviceName, actor, async () => {
-      const service = this.#records.service(serviceName);
-      const next = cutover(
-        service,
-        releaseId,
-        this.#now(),
-        heldSessions(service.name, currentRelease(service)?.id, this.#known()),
-      );
-      this.#mustBeWarm(service, releaseId);
-      return { next, release: releaseId, reason: `${releaseId} was promoted` };
-    });
+  promote(serviceName: string, release: string, actor: string): Promise<ReleaseView> {
+    return this.#word(serviceName, { action: "promote", release }, actor);
   }
 
-  ramp(serviceName: string, releaseId: string, percent: number, actor: string): Promise<ReleaseView> {
-    return this.#operation(serviceName, actor, async () => {
-      const service = this.#records.service(serviceName);
-      const release = transition(releaseOf(service, releaseId), ramping(this.#now(), percent));
-      mustHaveCurrent(service);
-      this.#mustBeWarm(service, releaseId);
-      const next = withRelease(service, release);
-      return { next, release: releaseId, reason: `${releaseId} takes ${percent}% of the new sessions` };
-    });
+  ramp(serviceName: string, release: string, percent: number, actor: string): Promise<ReleaseView> {
+    return this.#word(serviceName, { action: "ramp", release, percent }, actor);
   }
 
   rollback(serviceName: string, request: RollbackRequest, actor: string): Promise<ReleaseView> {
-    return this.#operation(serviceName, actor, async () => {
-      const nowMs = this.#now();
-      const service = this.#records.service(serviceName);
-      const to = request.to ?? previousRelease(service)?.id;
-      if (to === undefined) throw new HoldoverError("NO_PREVIOUS_RELEASE", { service: serviceName });
-      const left = currentRelease(service)?.id;
-      const next = cutover(service, to, nowMs, heldSessions(service.name, currentRelease(service)?.id, this.#known()));
-      this.#mustBeWarm(service, to);
-      if (request.sessions !== "cut" || left === undefined) return { next, release: to, reason: `rollback to ${to}` };
-      return {
-        next: withRelease(next, transition(releaseOf(next, left), expiring(nowMs, nowMs))),
-        through: [next],
-        release: to,
-        reason: `rollback to ${to}, cutting the sessions of ${left}`,
-      };
-    });
+    return this.#word(serviceName, { action: "rollback", ...request }, actor);
   }
 
-  retire(serviceName: string, releaseId: string, now: boolean, actor: string): Promise<ReleaseView> {
-    return this.#operation(serviceName, actor, async () => {
-      const service = this.#records.service(serviceName);
-      const release = releaseOf(service, releaseId);
-      const states = retire(service, release, now, this.#now(), heldSessions(service.name, release.id, this.#known()));
-      const steps = states.map((release) => withRelease(service, release));
-      return {
-        next: steps.at(-1) ?? service,
-        through: steps.slice(0, -1),
-        release: releaseId,
-        reason: now ? "retired by word, cutting what is live" : "retired by word",
-      };
-    });
+  retire(serviceName: string, release: string, now: boolean, actor: string): Promise<ReleaseView> {
+    return this.#word(serviceName, { action: "retire", release, now }, actor);
   }
 
   async forecast(serviceName: string, releaseId: string): Promise<ForecastView> {
@@ -368,15 +305,7 @@ export class Control implements Operations {
   }
 
   restart(serviceName: string, settings: RestartRequest, actor: string): Promise<ReleaseView> {
-    return this.#operation(serviceName, actor, async () => {
-      const service = this.#records.service(serviceName);
-      const current = mustHaveCurrent(service);
-      const { batches, waitMs, graceMs } = await this.#planning.restartPlan(service, settings);
-      const ids = batches.flatMap((batch) => batch.instances);
-      const restart = beginRestart(ids, { batch: settings.batch, waitMs, graceMs }, this.#now());
-      const next = withRelease(service, { ...current, restart });
-      return { next, release: current.id, reason: `restart of ${ids.length} instances` };
-    });
+    return this.#word(serviceName, { action: "restart", ...settings }, actor);
   }
 
   stopRestart(serviceName: string, actor: string): Promise<ReleaseView> {
@@ -481,28 +410,108 @@ export class Control implements Operations {
     }
   }
 
+  async preview(serviceName: string, request: PreviewRequest): Promise<PreviewView> {
+    const service = this.#records.service(serviceName);
+    if (request.action === "move") {
+      const move = { service: service.name, key: request.key, fence: null };
+      return previewMove(service.name, this.#now(), () => this.#options.dataPlane.move(move));
+    }
+    return previewWord(service, request, {
+      around: { ...this.#known(), closing: false },
+      planning: this.#planning,
+      decide: async () => {
+        this.#mustHaveRoom();
+        return this.#decided(() => this.#decide(serviceName, request, "preview"));
+      },
+    });
+  }
+
+  async move(serviceName: string, key: string, actor: string): Promise<SessionMoved> {
+    const { audit, dataPlane } = this.#options;
+    const service = this.#records.service(serviceName).name;
+    const { release, instance, fence, connections, job } = await dataPlane.move({ service, key, fence: null });
+    // First: of what was not noted nobody would know who asked for it.
+    const at = { service, release, instance, session: key };
+    const reason = job ? "asked to finish: it is a job" : "asked to move by word";
+    await audit.append([
+      { ...this.#cause(actor, reason), ...at, kind: "session.moving", detail: { fence, connections } },
+    ]);
+    return dataPlane.move({ service, key, fence });
+  }
+
+  #word(service: string, word: Word, actor: string): Promise<ReleaseView> {
+    return this.#operation(service, actor, () => this.#decide(service, word, actor));
+  }
+
+  /** What a word comes to as of now: to make the change, or to show it. */
+  async #decide(serviceName: string, word: Word, actor: string): Promise<Change> {
+    if (word.action === "deploy") {
+      return this.#deployChange(serviceName, { release: word.release, then: { then: "promote" } }, actor);
+    }
+    const service = this.#records.service(serviceName);
+    const known = this.#known();
+    switch (word.action) {
+      case "promote":
+        return promoteChange(service, word.release, known);
+      case "ramp":
+        return rampChange(service, word.release, word.percent, known);
+      case "rollback":
+        return rollbackChange(service, word.to, word.sessions, known);
+      case "retire":
+        return retireChange(service, word.release, word.now, known);
+      case "restart": {
+        const { batches, waitMs, graceMs } = await this.#planning.restartPlan(service, word);
+        const instances = batches.flatMap((batch) => batch.instances);
+        return restartChange(service, instances, { batch: word.batch, waitMs, graceMs }, this.#now());
+      }
+    }
+  }
+
+  async #deployChange(serviceName: string, request: DeployRequest, actor: string): Promise<Change> {
+    const given = request.definition === undefined ? null : readDefinition(serviceName, request.definition);
+    const stored = this.#records.find(serviceName);
+    const service = stored ?? (given ? { name: serviceName, definition: given, releases: [] } : null);
+    if (!service) throw this.#records.unknown(serviceName);
+    refuseSecondDeploy(service);
+    if (request.then.then === "ramp") mustHaveCurrent(service);
+    const definition = given ?? service.definition;
+    refuseSharedAddress(serviceName, definition, this.#records.services());
+    const release = await this.#newRelease({ ...service, definition }, request, actor);
+    const next = withoutOldest(withRelease(service, release), this.#known().instances ?? []);
+    return { next, release: release.id, reason: `deploy of ${release.dir}` };
+  }
+
   /**
    * A change by word: stored, and in force where it changes the table, when it resolves. One that cannot be put in
    * force now is refused before it is stored.
    * @throws HoldoverError HOST_CLOSING, LINK_DOWN, CONTROL_BUSY, STORE_FAILED: nothing has changed; NOT_IN_FORCE: it has
    */
   async #operation(service: string, actor: string, decide: () => Promise<Change>): Promise<ReleaseView> {
-    if (this.#waiting >= MOST_WAITING) {
-      throw new HoldoverError("CONTROL_BUSY", { problem: `${MOST_WAITING} changes wait for their turn` });
-    }
+    this.#mustHaveRoom();
     this.#waiting += 1;
     const release = await this.#exclusive(async () => {
-      if (this.#stopped) throw new HoldoverError("CONTROL_BUSY", { problem: "it is about to end" });
-      if (this.#options.dataPlane.closing()) throw new HoldoverError("HOST_CLOSING");
-      const { next, through, release, reason } = await decide();
-      const routed = this.#routing.changesWith(next);
-      if (routed && this.#routing.obstacle() !== null) throw new HoldoverError("LINK_DOWN");
+      const { next, through, release, reason, routed } = await this.#decided(decide);
       await this.#records.save(next, this.#cause(actor, reason), through);
       if (routed) await this.#putInForce();
       return release;
     }).finally(() => (this.#waiting -= 1));
     this.#wake();
     return this.release(service, release);
+  }
+
+  /** A change that may be made now: all that a word meets before anything is stored. */
+  async #decided(decide: () => Promise<Change>): Promise<Change & { readonly routed: boolean }> {
+    if (this.#stopped) throw new HoldoverError("CONTROL_BUSY", { problem: "it is about to end" });
+    if (this.#options.dataPlane.closing()) throw new HoldoverError("HOST_CLOSING");
+    const change = await decide();
+    const routed = this.#routing.changesWith(change.next);
+    if (routed && this.#routing.obstacle() !== null) throw new HoldoverError("LINK_DOWN");
+    return { ...change, routed };
+  }
+
+  #mustHaveRoom(): void {
+    if (this.#waiting < MOST_WAITING) return;
+    throw new HoldoverError("CONTROL_BUSY", { problem: `${MOST_WAITING} changes wait for their turn` });
   }
 
   /** @throws HoldoverError NOT_IN_FORCE */
@@ -520,16 +529,6 @@ export class Control implements Operations {
     const { nowMs, instances } = this.#known();
     const { builds } = this.#options;
     return newRelease({ service, request, actor, nowMs, instances: instances ?? [], builds });
-  }
-
-  /** @throws HoldoverError RELEASE_COLD, LINK_DOWN */
-  #mustBeWarm(service: ServiceRecord, releaseId: string): void {
-    const { instances } = this.#known();
-    if (instances === null) throw new HoldoverError("LINK_DOWN");
-    const warm = instances.some(
-      (one) => one.service === service.name && one.release === releaseId && one.state.name === "ready",
-    );
-    if (!warm) throw new HoldoverError("RELEASE_COLD", { service: service.name, release: releaseId });
   }
 
   async #step(): Promise<void> {
@@ -609,38 +608,4 @@ export class Control implements Operations {
 /** Whether an entry tells of a new host or of the end of one. */
 function isMilestone({ kind, detail }: { kind: string; detail?: Readonly<Record<string, unknown>> }): boolean {
   return kind === "host.closing" || (kind === "control.started" && detail?.["again"] !== true);
-}
-
-/**
- * The states that a release goes through when it is retired by word.
- * @throws HoldoverError RELEASE_IS_CURRENT, RELEASE_TRANSITION
- */
-function retire(
-  service: ServiceRecord,
-  release: ReleaseRecord,
-  now: boolean,
-  nowMs: number,
-  live: number | null,
-): ReleaseRecord[] {
-  const graceMs = now ? 0 : service.definition.retention.grace;
-  switch (release.state.name) {
-    case "current":
-      throw new HoldoverError("RELEASE_IS_CURRENT", { service: service.name, release: release.id });
-    case "starting":
-    case "ready":
-    case "retired":
-    case "failed":
-      return [transition(release, retired(nowMs))];
-    case "ramping": {
-      const kept = transition(release, retained(nowMs, live));
-      return [kept, transition(kept, expiring(nowMs, nowMs + graceMs))];
-    }
-    case "retained":
-      return [transition(release, expiring(nowMs, nowMs + graceMs))];
-    case "expiring": {
-      // Only ever shorter: a grace that was promised shorter is not made longer by asking again.
-      const graceUntilMs = Math.min(release.state.graceUntilMs, nowMs + graceMs);
-      return [{ ...release, state: expiring(release.state.sinceMs, graceUntilMs) }];
-    }
-  }
 }

@@ -2,6 +2,7 @@ import {
   asHoldoverError,
   cutover,
   failed,
+  heldSessions,
   HoldoverError,
   instanceId,
   isAlive,
@@ -22,7 +23,6 @@ import {
 import type { Builds } from "./builds.ts";
 import type { Invitations } from "./invitations.ts";
 import { formatFailure, tryRelease } from "./format-gate.ts";
-import { heldSessions } from "./held-sessions.ts";
 import { isSameDeploy } from "./new-release.ts";
 import type { Records } from "./records.ts";
 

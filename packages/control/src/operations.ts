@@ -3,6 +3,7 @@ import type {
   KeptSamples,
   OpenedSession,
   SessionList,
+  SessionMoved,
   SessionQuery,
   SessionRequest,
 } from "@holdover/core";
@@ -14,6 +15,7 @@ import type {
   RestartPlanView,
   RestartRequest,
 } from "./api/forecast-views.ts";
+import type { PreviewRequest, PreviewView } from "./api/preview-views.ts";
 import type { SessionStoryView } from "./api/session-views.ts";
 import type { AgesView, LengthsDetailView, TimelineQuery, TimelineView } from "./api/timeline-views.ts";
 import type {
@@ -96,6 +98,15 @@ export interface Operations {
 
   /** Leaves the instances that are not replaced yet as they are. */
   stopRestart(service: string, actor: string): Promise<ReleaseView>;
+
+  /** What a change by word would do, or why it would be refused; changes nothing. @throws HoldoverError SERVICE_UNKNOWN */
+  preview(service: string, request: PreviewRequest): Promise<PreviewView>;
+
+  /**
+   * Asks the connections of one session to come back, so that it is placed anew; a job is asked to finish.
+   * @throws HoldoverError SERVICE_UNKNOWN, SESSION_NOT_LIVE, NO_INSTANCE where nothing would take it
+   */
+  move(service: string, key: string, actor: string): Promise<SessionMoved>;
 
   /** Alive ones first, then the last ended ones. @throws HoldoverError LINK_DOWN */
   instances(): InstanceView[];

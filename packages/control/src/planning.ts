@@ -1,10 +1,11 @@
 import {
-  currentRelease,
   forecastLeft,
+  heldSessions,
   lengthQuantile,
   openSessions,
   outlookKey,
   isAlive,
+  mustHaveCurrent,
   planDeploy,
   planRestart,
   releaseOf,
@@ -30,7 +31,6 @@ import type {
   RestartRequest,
   TailPoint,
 } from "./api/forecast-views.ts";
-import { heldSessions } from "./held-sessions.ts";
 import { spansOf } from "./known-lengths.ts";
 import type { Outlooks } from "./outlooks.ts";
 import { retentionView, retirementView, type Known } from "./status.ts";
@@ -171,12 +171,12 @@ export class Planning {
       instances: own
         .filter((one) => one.release === current.id)
         .toSorted((a, b) => a.startedAtMs - b.startedAtMs)
-        .map(({ id }) => ({
-          id,
-          open: counts.get(id)?.open ?? 0,
-          connections: counts.get(id)?.connections ?? 0,
-          groups: lengths.groupsOf(ages.groups.filter((group) => group.instance === id)),
-        })),
+        .map(({ id }) => {
+          const { open = 0, lingering = 0, connections = 0 } = counts.get(id) ?? {};
+          const groups = ages.groups.filter((group) => group.instance === id);
+          const jobs = groups.reduce((sum, group) => sum + group.jobs, 0);
+          return { id, open, jobs: Math.min(jobs, open), lingering, connections, groups: lengths.groupsOf(groups) };
+        }),
       batch,
       waitMs,
       graceMs,
@@ -213,13 +213,6 @@ export class Planning {
     const { platform, dataPlane } = this.#options;
     return heldSessions(service.name, release.id, { instances: platform.instances(), sessions: dataPlane.counts() });
   }
-}
-
-/** @throws HoldoverError NO_CURRENT_RELEASE */
-export function mustHaveCurrent(service: ServiceRecord): ReleaseRecord {
-  const current = currentRelease(service);
-  if (current) return current;
-  throw new HoldoverError("NO_CURRENT_RELEASE", { service: service.name });
 }
 
 function withOutlook(

@@ -23,7 +23,8 @@ export function auditOf(event: SessionEvent): AuditDraft[] {
       const { reason, connectionsClosed } = event.session;
       if (reason === "hangup" || reason === "expired") return [];
       const why = {
-        moved: "asked to connect again: its release, its instance or its connection is being left",
+        moved:
+          "asked to connect again: its release, its instance or its connection is being left, or it was moved by word",
         cut: "ended by force",
         lost: "nobody came back after its instance died",
       };

@@ -2,6 +2,7 @@ import {
   admissionOf,
   allowedCuts,
   currentRelease,
+  heldSessions,
   isAlive,
   lingerAt,
   outlookKey,
@@ -13,7 +14,6 @@ import {
   type SessionCount,
 } from "@holdover/core";
 import { reportView } from "./format-gate.ts";
-import { heldSessions } from "./held-sessions.ts";
 import type { InstanceView, ReleaseView, RetirementView, ServiceView } from "./api/views.ts";
 
 /** What is shown of what is known. An unknown count is null, in every view, and never zero. */

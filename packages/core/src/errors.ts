@@ -402,6 +402,12 @@ export const ERRORS = {
     what: "A link brought a message that cannot be read: {problem}",
     next: "Both of its ends must be of versions that know one another: host and control of the same, a worker's SDK not newer than its host.",
   },
+  SESSION_NOT_LIVE: {
+    status: 404,
+    exit: 2,
+    what: "No session {key} of {service} lives on an instance now.",
+    next: "It has ended, or its instance has died and nobody has come back to it. List what is live with `holdover sessions {service}`.",
+  },
   SESSION_NOT_HELD: {
     status: 409,
     exit: 4,

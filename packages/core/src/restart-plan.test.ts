@@ -16,6 +16,8 @@ const young = (many: number): LiveGroup[] => [{ live: binAges(new Float64Array(m
 const instance = (id: string, open = 100, connections = open): RestartedInstance => ({
   id,
   open,
+  jobs: 0,
+  lingering: 0,
   connections,
   groups: young(open),
 });
@@ -113,6 +115,21 @@ describe("the plan of a restart", () => {
     expect(plan).toMatchObject({ expectedCut: 0, mostCut: 120 });
   });
 
+  test("counts jobs among what would be cut: they are not moved", () => {
+    const plan = planRestart(ask({ instances: [{ ...instance("a", 10), jobs: 4 }] }));
+    expect(plan.mostCut).toBe(4);
+  });
+
+  test("takes no grace for one that may be over before anything is moved: it cuts those that linger, too", () => {
+    const idle = { ...instance("a", 0), lingering: 5 };
+    expect(planRestart(ask({ instances: [idle], graceMs: 1000 })).mostCut).toBe(5);
+    expect(planRestart(ask({ instances: [idle], graceMs: 1001 })).mostCut).toBe(0);
+    // Four periods of 200 ms fit into 1.2 s after the wait; in the worst case two are left when moving begins.
+    const short = { instances: [instance("a", 4)], connections: 4, cap: { atOnce: 0.25, periodMs: 200 } };
+    expect(planRestart(ask({ ...short, graceMs: 1200 })).mostCut).toBe(2);
+    expect(planRestart(ask({ ...short, graceMs: 1600 })).mostCut).toBe(0);
+  });
+
   test("closes at least one connection at once, however few there are", () => {
     const plan = planRestart(ask({ instances: [instance("a", 3)], connections: 3 }));
     expect(plan.batches[0]?.closingMs).toBe(3000);
@@ -146,7 +163,9 @@ describe("settings that cannot work are refused with the numbers", () => {
   });
 
   test("lengths that are not known: no wait would help", () => {
-    const instances = three.map(({ id, open, connections }) => ({ id, open, connections, groups: undefined }));
+    const instances = three.map(({ id, open, connections }): RestartedInstance => {
+      return { id, open, connections, jobs: 0, lingering: 0, groups: undefined };
+    });
     expect(refusal({ instances, graceMs: 5000, waitMs: 99 * MINUTE }).next).toBe(
       "Set one of: disconnects.atOnce of at least 6.7%; a grace of at least 7s.",
     );

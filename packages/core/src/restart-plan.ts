@@ -8,6 +8,9 @@ export interface RestartedInstance {
   readonly id: string;
   /** Its open sessions. */
   readonly open: number;
+  /** Of these, the ones that finish by themselves and are not moved. */
+  readonly jobs: number;
+  readonly lingering: number;
   readonly connections: number;
   /** The open sessions by age; undefined: their ages or their lengths are not known, and none is expected to end by itself. */
   readonly groups: readonly LiveGroup[] | undefined;
@@ -53,9 +56,12 @@ export interface RestartPlan {
   readonly expectedMoved: number | undefined;
   /** Always 0: where the connections expected to be left could not be closed within the grace, there is no plan. */
   readonly expectedCut: number;
-  /** Sessions cut in the worst case, in which not one ended by itself. */
+  /** Sessions cut in the worst case, in which not one ended by itself: jobs, and what the grace does not suffice for. */
   readonly mostCut: number;
 }
+
+/** How late a table may be, with the tick by which it is followed, ms: so much of a grace may pass before anything is moved. */
+const LATE_MS = 1000;
 
 /**
  * The plan of a rolling restart, as it is shown before it runs.
@@ -84,8 +90,7 @@ export function planRestart(question: RestartQuestion): RestartPlan {
     startsAfterMs += Math.min(waitMs, emptyMs(states, question)) + closingMs;
     const connections = total(states, ({ instance }) => instance.connections);
     mostMs += waitMs + closingTime(connections, cap, pace);
-    const open = total(states, ({ instance }) => instance.open);
-    if (connections > pace.within) mostCut += Math.ceil(open * (1 - pace.within / connections));
+    mostCut += mostCutOf(states, pace, question);
   }
   return {
     batches,
@@ -177,6 +182,16 @@ function emptyMs(states: readonly StateAfter[], { waitMs, lingerMs = 0 }: Restar
     groups.push(...instance.groups);
   }
   return forecastRetirement({ groups, allowed: 0, horizonMs: waitMs, lingerMs }).medianMs;
+}
+
+function mostCutOf(states: readonly StateAfter[], pace: Pace, { graceMs, cap }: RestartQuestion): number {
+  const jobs = total(states, ({ instance }) => instance.jobs);
+  const open = total(states, ({ instance }) => instance.open) - jobs;
+  if (graceMs <= LATE_MS) return jobs + open + total(states, ({ instance }) => instance.lingering);
+  const connections = total(states, ({ instance }) => instance.connections);
+  const rounds = Math.min(periodsIn(graceMs, cap), Math.floor((graceMs - LATE_MS) / cap.periodMs) + 1);
+  const within = rounds * pace.atOnce;
+  return jobs + (connections > within ? Math.ceil(open * (1 - within / connections)) : 0);
 }
 
 interface Pace {

@@ -161,6 +161,10 @@ const calls: { [Name in LinkCall["name"]]: fc.Arbitrary<Extract<LinkCall, { name
       payload: json,
     }),
   }),
+  move: fc.record({
+    name: fc.constant("move"),
+    move: fc.record({ service: text, key: text, fence: fc.option(count) }),
+  }),
   formats: fc.record({
     name: fc.constant("formats"),
     request: fc.record({ service: name, release: name, others: fc.array(name, { maxLength: 3 }) }),

@@ -5,11 +5,12 @@ import { hostHealth } from "./host-health.ts";
 import { latencies } from "./latencies.ts";
 import { samplesRequest } from "./saved-samples.ts";
 import { REJECTION_REASONS } from "./member-rejection.ts";
+import { sessionMove } from "./session-move.ts";
 import { sessionRequest } from "./session-request.ts";
 import { signedText } from "./signed-text.ts";
 
 /** The control link speaks JSON, one message a line. Both ends must speak the same version. */
-export const LINK_PROTOCOL = 5;
+export const LINK_PROTOCOL = 6;
 
 /** A longer line closes the link: 300 services of 200 instances are some 6 MB. */
 export const LINK_LINE_BYTES = 16 * 1024 * 1024;
@@ -103,6 +104,7 @@ const call = z.discriminatedUnion("name", [
     query: z.object({ service: z.string(), by: z.enum(["release", "instance"]) }),
   }),
   z.object({ name: z.literal("open"), request: sessionRequest }),
+  z.object({ name: z.literal("move"), move: sessionMove }),
   z.object({ name: z.literal("formats"), request: formatTrialRequest }),
   z.object({ name: z.literal("samples"), request: samplesRequest }),
   z.object({ name: z.literal("start"), spec: instanceSpec }),

@@ -75,7 +75,13 @@ export class Parts {
     return true;
   }
 
-  /** Whether a session has parts that finish by themselves; each is asked to, once. */
+  /** Whether a session has parts that finish by themselves: it is a job. */
+  isJob(session: Session): boolean {
+    for (const part of this.of(session)) if (part.connection.finishes && part.state === "held") return true;
+    return false;
+  }
+
+  /** Asks the parts of a job to finish, each once. False: it is no job. */
   finishing(session: Session): boolean {
     let found = false;
     for (const part of this.of(session)) {

@@ -6,6 +6,7 @@ import {
   type Pin,
   type Placement,
   type PinStore,
+  type Session,
   type SessionRegistry,
 } from "@holdover/core";
 import { idOf, type Ends } from "./ends.ts";
@@ -59,6 +60,14 @@ export class Placing {
     const placing = this.#place(service, key, label, only).finally(() => this.#underWay.delete(id));
     this.#underWay.set(id, placing);
     return placing;
+  }
+
+  /** Where a session would go if it ended where it is and came back as a new one; nothing is changed. Undefined: nowhere. */
+  chooseAnew({ service: name, key, place: at }: Session): Placement | undefined {
+    const service = this.#options.inForce.service(name);
+    if (!service || this.#options.isClosing()) return undefined;
+    // It makes room where it leaves.
+    return place(service, key, (instance) => this.countOn(instance) - Number(instance === at?.instance));
   }
 
   /** Where a session without a place would go now; nothing is changed. Undefined: nothing that is eligible takes it. */

@@ -8,6 +8,8 @@ import type {
   SessionAges,
   SessionCount,
   SessionList,
+  SessionMove,
+  SessionMoved,
   SessionQuery,
   TableCache,
   Traffic,
@@ -46,6 +48,7 @@ export interface Router {
   /** The instance died. */
   lose(instance: string): Promise<void>;
   sessions(query: SessionQuery): Promise<SessionList>;
+  move(move: SessionMove): SessionMoved;
   ages(query: AgesQuery): Promise<SessionAges>;
   counts(): Map<string, SessionCount>;
   traffic(): Traffic;
@@ -109,6 +112,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
       return lost;
     },
     sessions: (query) => sessions.list(query),
+    move: (move) => sessions.move(move),
     ages: (query) => sessions.ages(query),
     counts: () => sessions.counts(),
     traffic: () => ({ ...front.traffic(), placing: sessions.placingTook(), stale: workers.staleCalls() }),

@@ -25,6 +25,7 @@ test("ages come by release and label, or by instance and label; lingering sessio
         instance: null,
         label: "support",
         open: { ageMs: [4000, 4000], count: [1, 1], sessions: 2 },
+        jobs: 0,
         lingering: none,
       },
       {
@@ -32,6 +33,7 @@ test("ages come by release and label, or by instance and label; lingering sessio
         instance: null,
         label: null,
         open: none,
+        jobs: 0,
         lingering: { ageMs: [4000], count: [1], sessions: 1 },
       },
     ],
@@ -73,7 +75,7 @@ test("a large group is a sample of even ages, whose counts add up to all of it",
     registry.attach(registry.add({ service: "rooms", key: `${n}`, ...place, openedAtMs: n, label: null }, 0, 0), 0, 0);
   }
   const clock: Clock = { now: () => many, after: (_, run) => (setImmediate(run), () => {}) };
-  const { groups } = await sessionAges(registry, { service: "rooms", by: "release" }, clock);
+  const { groups } = await sessionAges(registry, { service: "rooms", by: "release" }, clock, () => false);
   expect(groups).toHaveLength(1);
   const { open } = groups[0] as AgeGroup;
   expect(open.sessions).toBe(many);

@@ -42,17 +42,20 @@ class Sample {
 interface Group extends Pick<AgeGroup, "release" | "instance" | "label"> {
   readonly open: Sample;
   readonly lingering: Sample;
+  jobs: number;
 }
 
 /**
  * How old the sessions of a service are, and how much longer those without a connection may linger.
  * A session without a place is on no instance, and holds none back: it is left out. What changes meanwhile is counted as it
  * is when its turn comes.
+ * @param isJob whether an open session finishes by itself
  */
 export async function sessionAges(
   registry: SessionRegistry,
   { service, by }: AgesQuery,
   clock: Clock,
+  isJob: (session: Session) => boolean,
 ): Promise<SessionAges> {
   const groups = new Map<string, Map<string | null, Group>>();
   const atMs = clock.now();
@@ -69,7 +72,10 @@ export async function sessionAges(
     let group = byLabel.get(label);
     if (!group) byLabel.set(label, (group = groupOf(session, by)));
     if (state.name === "lingering") group.lingering.add(state.sinceMs + session.lingerMs - atMs);
-    else group.open.add(atMs - session.openedAtMs);
+    else {
+      group.open.add(atMs - session.openedAtMs);
+      if (isJob(session)) group.jobs += 1;
+    }
   }
   return {
     atMs,
@@ -79,9 +85,9 @@ export async function sessionAges(
 
 function groupOf({ lastPlace, label }: Session, by: AgesQuery["by"]): Group {
   const instance = by === "instance" ? lastPlace.instance : null;
-  return { release: lastPlace.release, instance, label, open: new Sample(), lingering: new Sample() };
+  return { release: lastPlace.release, instance, label, open: new Sample(), lingering: new Sample(), jobs: 0 };
 }
 
-function answerOf({ release, instance, label, open, lingering }: Group): AgeGroup {
-  return { release, instance, label, open: open.bins(), lingering: lingering.bins() };
+function answerOf({ release, instance, label, open, lingering, jobs }: Group): AgeGroup {
+  return { release, instance, label, open: open.bins(), jobs, lingering: lingering.bins() };
 }

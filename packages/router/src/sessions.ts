@@ -16,6 +16,8 @@ import {
   type SessionCount,
   type LiveSession,
   type SessionList,
+  type SessionMove,
+  type SessionMoved,
   type SessionQuery,
   type TableCache,
 } from "@holdover/core";
@@ -76,6 +78,8 @@ export class Sessions implements SessionHolder {
   readonly #inForce = new TableInForce();
   readonly #wedged = new Wedged();
   readonly #leaving = new Leaving();
+  /** Sessions that are to be moved by word when the disconnect cap has room for them, each under the fence that was meant. */
+  readonly #toMove = new Map<Session, number>();
   /** Connections of sessions that their applications have cut: they wait for the disconnect cap. */
   readonly #finished = new Set<{ readonly service: string; readonly closings: Closing[] }>();
   readonly #ages: ConnectionAges;
@@ -187,6 +191,25 @@ export class Sessions implements SessionHolder {
     this.#options.changed();
   }
 
+  /**
+   * Moves one session by word: it ends here when the disconnect cap has room, and is placed anew when somebody comes back.
+   * @throws HoldoverError SESSION_NOT_LIVE, NO_INSTANCE where nothing would take it, HOST_CLOSING
+   */
+  move({ service, key, fence: meant }: SessionMove): SessionMoved {
+    const session = this.#registry.find(service, key);
+    if (!session?.place || (meant !== null && meant !== session.place.fence)) {
+      throw new HoldoverError("SESSION_NOT_LIVE", { service, key });
+    }
+    if (this.isClosing()) throw new HoldoverError("HOST_CLOSING");
+    const to = this.#placing.chooseAnew(session);
+    if (!to) throw new HoldoverError("NO_INSTANCE", { service });
+    const { release, instance, fence } = session.place;
+    const { connections } = session;
+    const job = this.#parts.isJob(session);
+    if (meant !== null) this.#toMove.set(session, fence);
+    return { release, instance, fence, connections, job, to: to.release };
+  }
+
   /** The worker that held a session is gone for too long: it does not end with that, and waits for whoever comes. */
   outlast(claim: InstanceClaim): void {
     const session = this.#claimed(claim);
@@ -295,7 +318,7 @@ export class Sessions implements SessionHolder {
   }
 
   ages(query: AgesQuery): Promise<SessionAges> {
-    return sessionAges(this.#registry, query, this.#options.clock);
+    return sessionAges(this.#registry, query, this.#options.clock, (session) => this.#parts.isJob(session));
   }
 
   #tableChanged(): void {
@@ -456,6 +479,14 @@ export class Sessions implements SessionHolder {
       if (finished.service !== service.name) continue;
       this.#finished.delete(finished);
       yield finished.closings;
+    }
+    for (const [session, fence] of this.#toMove) {
+      if (session.service !== service.name) continue;
+      this.#toMove.delete(session);
+      // What it was asked for may be over, and what would have taken it gone.
+      const isMeant = session.state.name !== "ended" && session.place?.fence === fence;
+      if (!isMeant || !this.#placing.chooseAnew(session) || this.#parts.finishing(session)) continue;
+      yield this.#endOnPurpose(session, "moved");
     }
     for (const release of service.releases) {
       for (const instance of release.instances) {

@@ -14,6 +14,8 @@ import {
   type SessionCount,
   type SessionEvent,
   type SessionList,
+  type SessionMove,
+  type SessionMoved,
   type SessionRequest,
   type Traffic,
 } from "@holdover/core";
@@ -30,6 +32,9 @@ export class MemoryDataPlane implements DataPlane {
   /** What `open` does: nobody takes a session until a test says otherwise. */
   opens: (request: SessionRequest) => Promise<OpenedSession> = ({ service, key }) =>
     Promise.reject(new HoldoverError("WORKER_NONE", { service, key: key ?? "without a key", reasons: "no worker" }));
+  /** What `move` does: no session is live until a test says otherwise. */
+  moves: (move: SessionMove) => Promise<SessionMoved> = ({ service, key }) =>
+    Promise.reject(new HoldoverError("SESSION_NOT_LIVE", { service, key }));
   /** What `formats` does: no release declares any until a test says otherwise. */
   tries: (request: FormatTrialRequest) => Promise<FormatTrialReport> = () => Promise.resolve(NO_FORMATS);
   /** What `samples` does: nothing is stored until a test says otherwise. */
@@ -93,6 +98,11 @@ export class MemoryDataPlane implements DataPlane {
   async open(request: SessionRequest): Promise<OpenedSession> {
     this.#mustBeLinked();
     return this.opens(request);
+  }
+
+  async move(move: SessionMove): Promise<SessionMoved> {
+    this.#mustBeLinked();
+    return this.moves(move);
   }
 
   async formats(request: FormatTrialRequest): Promise<FormatTrialReport> {

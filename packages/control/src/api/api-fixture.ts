@@ -20,6 +20,7 @@ import {
   type LiveSession,
   type Membership,
   type OpenedSession,
+  type SessionMoved,
   type SignedHead,
   type StoredAuditEntry,
   type TokenStore,
@@ -27,6 +28,7 @@ import {
 import { createAuditSigning, type AuditSigning, type AuditSigningOptions } from "../audit-signing.ts";
 import type { Operations } from "../operations.ts";
 import { createApi, type Api, type ApiOptions } from "./api.ts";
+import type { PreviewView } from "./preview-views.ts";
 import type { MembershipOperations } from "./membership-routes.ts";
 import type { CompatibilityView, ReleaseView, StatusView } from "./views.ts";
 import type { AgesView, LengthsDetailView, TimelineView } from "./timeline-views.ts";
@@ -346,6 +348,29 @@ export const AGES: AgesView = {
   releases: [{ release: "v1", state: "current", open: [1, 1], lingering: 1 }],
 };
 
+export const PREVIEW: PreviewView = {
+  service: "consultation",
+  action: "retire",
+  release: "v1",
+  nowMs: 2000,
+  problem: null,
+  moves: 12,
+  cuts: null,
+  confirm: "v1",
+  effects: ["12 sessions on v1 are asked to move to v2 within 30s; those left then are cut."],
+  deployPlan: null,
+  restartPlan: null,
+};
+
+export const MOVED: SessionMoved = {
+  release: "v1",
+  instance: "consultation-v1-1",
+  fence: 3,
+  connections: 2,
+  job: false,
+  to: "v2",
+};
+
 const COMPATIBLE: CompatibilityView = {
   service: "consultation",
   from: "v1",
@@ -418,6 +443,9 @@ export function createMemoryOperations(over: Partial<Operations> = {}): MemoryOp
     unprepare: async (...args) => told("unprepare", args, () => releaseOf(args[0], "v1")),
     restartPlan: async (...args) =>
       told("restartPlan", args, () => ({ ...RESTART_PLAN, release: releaseOf(args[0], "v1").id })),
+    preview: async (...args) =>
+      told("preview", args, () => ({ ...PREVIEW, service: releaseOf(args[0], "v1").service })),
+    move: async (...args) => told("move", args, () => ({ ...MOVED, release: releaseOf(args[0], "v1").id })),
     restart: async (...args) => told("restart", args, () => releaseOf(args[0], "v1")),
     stopRestart: async (...args) => told("stopRestart", args, () => releaseOf(args[0], "v1")),
     instances: () => [

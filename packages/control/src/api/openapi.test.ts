@@ -51,6 +51,7 @@ const ROUTES = [
   "post /v1/membership/rotate",
   "post /v1/services/{service}/compatibility",
   "post /v1/services/{service}/prepare",
+  "post /v1/services/{service}/preview",
   "post /v1/services/{service}/releases",
   "post /v1/services/{service}/releases/{release}/promote",
   "post /v1/services/{service}/releases/{release}/ramp",
@@ -59,6 +60,7 @@ const ROUTES = [
   "post /v1/services/{service}/rollback",
   "post /v1/services/{service}/samples",
   "post /v1/services/{service}/sessions",
+  "post /v1/services/{service}/sessions/move",
   "post /v1/shutdown",
   "post /v1/sign-in",
   "post /v1/sign-in-links",
@@ -150,7 +152,7 @@ describe("/openapi.json", () => {
     expect(needed.get("post /v1/services/{service}/releases")).toBe('[{"token":["deployer"]}]');
     expect(needed.get("post /v1/shutdown")).toBe('[{"token":["admin"]}]');
     const forbidden = operations.filter(([, { responses }]) => "403" in responses).map(([route]) => route);
-    const viewers = /^get (?!.v1.tokens)|\/v1\/sign-(in|out)$/;
+    const viewers = /^get (?!.v1.tokens)|\/v1\/sign-(in|out)$|\/preview$/;
     expect(forbidden).toEqual(operations.map(([route]) => route).filter((route) => !viewers.test(route)));
   });
 

@@ -1,5 +1,6 @@
 import { releaseId } from "@holdover/core";
 import { z } from "zod";
+import { KEY_MAX } from "./session-views.ts";
 import { deployPlanView, restartPlanView, restartRequest } from "./forecast-views.ts";
 
 /** An action, as it would be asked for, and what it would do. */
@@ -15,7 +16,7 @@ export const previewRequest = z.discriminatedUnion("action", [
   }),
   z.strictObject({ action: z.literal("retire"), release: z.string(), now: z.boolean().default(false) }),
   z.strictObject({ action: z.literal("restart"), ...restartRequest.shape }),
-  z.strictObject({ action: z.literal("move"), key: z.string() }),
+  z.strictObject({ action: z.literal("move"), key: z.string().max(KEY_MAX) }),
 ]);
 
 export const previewView = z

@@ -1,5 +1,6 @@
 import { HoldoverError, keptSamples, SERVICE_NAME } from "@holdover/core";
 import { z } from "zod";
+import { previewRequest, previewView } from "./preview-views.ts";
 import { actorHeader, failures, limit, releaseParams, serviceParams, type App, type RouteContext } from "./route.ts";
 import {
   compatibilityRequest,
@@ -233,6 +234,23 @@ export function addServiceRoutes(app: App, { operations, status, actorOf }: Rout
       },
     },
     (request) => operations.rollback(request.params.service, request.body, actorOf(request)),
+  );
+
+  app.post(
+    "/v1/services/:service/preview",
+    {
+      config: { role: "viewer" },
+      schema: {
+        operationId: "previewAction",
+        tags: ["releases"],
+        summary: "What an action would do, or why it would be refused",
+        description: "Changes nothing. It is decided as the action itself is, on what is known at this moment.",
+        params: serviceParams,
+        body: previewRequest,
+        response: { 200: previewView, ...failures("SERVICE_UNKNOWN") },
+      },
+    },
+    ({ params, body }) => operations.preview(params.service, body),
   );
 
   app.get(

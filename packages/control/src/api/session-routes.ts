@@ -1,14 +1,11 @@
 import { sessionRequest } from "@holdover/core";
 import { z } from "zod";
-import { failures, limit, serviceParams, type App, type RouteContext } from "./route.ts";
-import { sessionStoryView } from "./session-views.ts";
+import { actorHeader, failures, limit, serviceParams, type App, type RouteContext } from "./route.ts";
+import { KEY_MAX, movedView, moveRequest, sessionStoryView } from "./session-views.ts";
 import { endedSessionList, liveSessionList, openedSessionView } from "./views.ts";
 
 const service = z.string().optional().meta({ description: "Only of this service." });
 const release = z.string().optional().meta({ description: "Only on this release." });
-
-/** No session key is longer, in characters. */
-const KEY_MAX = 256;
 
 const { key, agent, tenant, label, payload } = sessionRequest.shape;
 const newSession = z.strictObject({
@@ -20,7 +17,7 @@ const newSession = z.strictObject({
 });
 
 /** Sessions, live and over. */
-export function addSessionRoutes(app: App, { operations }: RouteContext): void {
+export function addSessionRoutes(app: App, { operations, actorOf }: RouteContext): void {
   app.get(
     "/v1/sessions",
     {
@@ -103,6 +100,41 @@ export function addSessionRoutes(app: App, { operations }: RouteContext): void {
       const { already, ...opened } = await operations.open({ ...body, service: params.service });
       reply.statusCode = already ? 200 : 201;
       return opened;
+    },
+  );
+
+  app.post(
+    "/v1/services/:service/sessions/move",
+    {
+      config: { role: "deployer" },
+      schema: {
+        operationId: "moveSession",
+        tags: ["sessions"],
+        summary: "Have one session placed anew",
+        description:
+          "Its connections are asked to come back, as fast as the disconnect cap allows, and find it on a release that " +
+          "takes new sessions. A job of a worker is only asked to finish.",
+        params: serviceParams,
+        headers: actorHeader,
+        body: moveRequest,
+        response: {
+          200: movedView,
+          ...failures(
+            "SERVICE_UNKNOWN",
+            "SESSION_NOT_LIVE",
+            "NO_INSTANCE",
+            "HOST_CLOSING",
+            "LINK_DOWN",
+            "STORE_FAILED",
+          ),
+        },
+      },
+    },
+    async ({ params, body, raw, headers }) => {
+      const { service } = params;
+      const { key } = body;
+      const { release, connections, to, job } = await operations.move(service, key, actorOf({ raw, headers }));
+      return { service, key, release, connections, to, job };
     },
   );
 

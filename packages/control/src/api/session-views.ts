@@ -13,11 +13,25 @@ export const sessionStoryView = z
   })
   .meta({ id: "SessionStory" });
 
-export const moveRequest = z.strictObject({ key: z.string() });
+/** No session key is longer, in characters. */
+export const KEY_MAX = 256;
+
+export const moveRequest = z.strictObject({ key: z.string().max(KEY_MAX) });
 
 export const movedView = z
-  .object({ service: z.string(), key: z.string(), release: z.string(), connections: z.int() })
-  .meta({ description: "The release that it lived on, and the connections that are asked to come back." });
+  .object({
+    service: z.string(),
+    key: z.string(),
+    release: z.string().meta({ description: "The one that it lived on." }),
+    connections: z
+      .int()
+      .meta({ description: "Those that are asked to come back, as fast as the disconnect cap allows." }),
+    to: z.string().meta({ description: "The release that it would be placed on now." }),
+    job: z
+      .boolean()
+      .meta({ description: "A worker holds it as a job: it is asked to finish, and stays until it has." }),
+  })
+  .meta({ id: "Moved" });
 
 export type SessionStoryView = z.output<typeof sessionStoryView>;
 export type MovedView = z.output<typeof movedView>;

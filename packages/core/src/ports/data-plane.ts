@@ -3,6 +3,7 @@ import type { FormatTrialReport, FormatTrialRequest } from "../format-gate.ts";
 import type { Latencies } from "../latencies.ts";
 import type { RoutingTable } from "../routing-table.ts";
 import type { KeptSamples, SamplesRequest } from "../saved-samples.ts";
+import type { SessionMove, SessionMoved } from "../session-move.ts";
 import type { OpenedSession, SessionRequest } from "../session-request.ts";
 import type { SessionCount, SessionEvent } from "../session.ts";
 
@@ -32,6 +33,8 @@ export interface AgeGroup {
   readonly label: string | null;
   /** Ages of the open sessions. */
   readonly open: AgeBins;
+  /** How many of them are jobs: they finish by themselves, and are not moved. */
+  readonly jobs: number;
   /** What is left of the linger of those that linger. */
   readonly lingering: AgeBins;
 }
@@ -118,6 +121,15 @@ export interface DataPlane {
    * HOST_CLOSING, LINK_DOWN; after LINK_DOWN it may have been opened all the same: asking again with its key tells
    */
   open(request: SessionRequest): Promise<OpenedSession>;
+
+  /**
+   * Asks the connections of one session to come back, within the disconnect cap, so that it is placed anew; a job is only
+   * asked. It ends as `moved` when its turn in the cap comes, and only where it can still be placed then: MUST NOT end one
+   * that nothing would take, or that lives under another fence. Without a fence MUST change nothing.
+   *
+   * @throws HoldoverError SESSION_NOT_LIVE, NO_INSTANCE where nothing would take it, HOST_CLOSING, LINK_DOWN
+   */
+  move(move: SessionMove): Promise<SessionMoved>;
 
   /**
    * Tries the session formats of a release and of those that run, each in a process of its own, on values that are stored:

@@ -128,6 +128,8 @@ export class Host {
         const { service, key } = call.request;
         throw new HoldoverError("WORKER_NONE", { service, key: key ?? "without a key", reasons: "no worker" });
       }
+      case "move":
+        return sessions.move(call.move);
       case "formats":
         return NO_FORMATS;
       case "samples":

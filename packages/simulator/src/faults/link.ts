@@ -11,6 +11,7 @@ import {
   type SessionCount,
   type SessionEvent,
   type SessionList,
+  type SessionMoved,
 } from "@holdover/core";
 import type { Life, VirtualTime } from "./virtual-time.ts";
 
@@ -147,6 +148,7 @@ export class Link {
         },
         release: async (instance) => (await call({ name: "release", instance })) as Released,
         open: async (request) => (await call({ name: "open", request })) as OpenedSession,
+        move: async (move) => (await call({ name: "move", move })) as SessionMoved,
         // No service keeps anything here: what the call would meet under way, others do.
         formats: async () => NO_FORMATS,
         samples: async () => ({ samples: [], withheld: 0 }),

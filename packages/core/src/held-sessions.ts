@@ -1,4 +1,5 @@
-import { sessionsOn, type Instance, type SessionCount } from "@holdover/core";
+import type { Instance } from "./instance.ts";
+import { sessionsOn, type SessionCount } from "./session.ts";
 
 /** Sessions that a release holds now, open or lingering; null where nobody can count them, which is not zero. */
 export function heldSessions(
