@@ -127,6 +127,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
         headTimeoutMs: config.limits.headTimeout,
       },
       trustForwarded: config.trustForwarded,
+      accessLog: config.accessLog,
       secret: Buffer.from(await secretAt(state.cookieSecret), "hex"),
       look: (instance) => platform.look(instance),
       workers: {

@@ -108,6 +108,7 @@ export class WorkerWorld {
       clock: systemClock,
       limits: { sessions: 10_000, headBytes: 16_384, headTimeoutMs: 5000 },
       trustForwarded: false,
+      accessLog: false,
       secret: Buffer.alloc(32, 1),
       look: async () => {},
       changed: () => this.changed(),

@@ -25,6 +25,7 @@ describe("what the configuration leaves out", () => {
       api: "127.0.0.1:8090",
       state: ".holdover",
       trustForwarded: false,
+      accessLog: false,
       limits: { sessions: 1_000_000, headBytes: 16_384, headTimeout: 10_000 },
       audit: { sinks: [] },
       shutdownGrace: 25_000,

@@ -329,6 +329,9 @@ export const holdoverConfig = z
       .boolean()
       .default(false)
       .meta({ description: "Keep X-Forwarded-* and Forwarded of the client: only behind another proxy." }),
+    accessLog: z.boolean().default(false).meta({
+      description: "Log every answer to a client in host.log, and not only those that the router gives itself.",
+    }),
     limits: z
       .strictObject({
         sessions: z.int().min(1).default(1_000_000).meta({ description: "Sessions one router holds at the most." }),

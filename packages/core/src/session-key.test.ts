@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { codeOf } from "../test/sample-service.ts";
 import { holdoverConfig, type KeyPlace } from "./service.ts";
-import { checkedKey, cookieOf, pathOf, sessionKeyOf, sessionLabelOf } from "./session-key.ts";
+import { checkedKey, cookieOf, pathOf, pathWithoutKey, sessionKeyOf, sessionLabelOf } from "./session-key.ts";
 
 const keyOf = (places: readonly KeyPlace[], target: string, headers: Readonly<Record<string, string>> = {}) =>
   sessionKeyOf(places, { target, header: (name) => headers[name] });
@@ -78,6 +78,19 @@ describe("a query parameter", () => {
       }),
     );
   });
+});
+
+test.each([
+  ["/rooms/anna", "/rooms/:room"],
+  ["/rooms/anna/chat", "/rooms/:room/chat"],
+  ["/rooms/", "/rooms/:room"],
+  ["/calls/eu/anna", "/calls/:region/:call"],
+  ["/calls/eu", "/calls/eu"],
+  ["/", "/"],
+])("without what may be a key %s is %s", (path, told) => {
+  expect(pathWithoutKey([{ query: "room" }, { path: "/rooms/:room" }, { path: "/calls/:region/:call" }], path)).toBe(
+    told,
+  );
 });
 
 describe("a path parameter", () => {

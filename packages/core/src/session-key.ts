@@ -63,6 +63,19 @@ export function pathOf(target: string): string {
   return path === "" ? "/" : path;
 }
 
+/**
+ * A path without what may be a session's key in it, for people who must not see whose session it is: `/rooms/anna/chat` is
+ * `/rooms/:room/chat` where a key may stand in the path `/rooms/:room`.
+ */
+export function pathWithoutKey(places: readonly KeyPlace[], path: string): string {
+  const parts = path.split("/");
+  for (const place of places) {
+    if (!("path" in place) || parameterOf(place.path, path) === undefined) continue;
+    for (const [index, part] of place.path.split("/").entries()) if (part.startsWith(":")) parts[index] = part;
+  }
+  return parts.join("/");
+}
+
 /** The value of one cookie in a Cookie header (RFC 6265, 5.4); the first of several counts. */
 export function cookieOf(header: string | undefined, name: string): string | undefined {
   if (!header) return undefined;

@@ -29,6 +29,7 @@ beforeEach(async () => {
     clock,
     limits: { sessions: 1000, headBytes: 16_384, headTimeoutMs: 10_000 },
     trustForwarded: false,
+    accessLog: false,
     secret: Buffer.alloc(32, 7),
     look: () => Promise.resolve(),
     workers: noWorkers(),

@@ -20,8 +20,6 @@ export interface Forwarding {
   readonly trustForwarded: boolean;
   /** Clients are to close their connections when they have their answer. */
   readonly stopping: () => boolean;
-  /** The router answered by itself: counted and logged. */
-  readonly refused: (error: HoldoverError) => void;
   /** What this router adds, for sessions that had their place and for those that were given one first. */
   readonly added: { readonly known: LatencyCounts; readonly placed: LatencyCounts };
 }

@@ -215,7 +215,7 @@ describe("what the instance is told of the client", () => {
     });
     const talk = await at.dial();
     talk.socket.write(
-      `${GET}Host: H.example:81\r\nX-Forwarded-For: 1.1.1.1\r\nForwarded: for=1.1.1.1\r\nX_Real_IP: 1.1.1.1\r\nX-CamelCase: Kept\r\n\r\n`,
+      `${GET}Host: H.example:81\r\nX-Forwarded-For: 1.1.1.1\r\nForwarded: for=1.1.1.1\r\nX_Real_IP: 1.1.1.1\r\nX-CamelCase: Kept\r\nX-Request-Id: r-1\r\n\r\n`,
     );
     await talk.until("200 OK");
     expect(seen[0]).toEqual(
@@ -229,6 +229,8 @@ describe("what the instance is told of the client", () => {
         ["Forwarded", 'for=127.0.0.1;host="H.example:81";proto=http'],
         ["Holdover-Session", "a"],
         ["Holdover-Fence", "1"],
+        ["Holdover-Request", "r-1"],
+        ["X-Request-Id", "r-1"],
         ["Connection", "keep-alive"],
       ].flat(),
     );

@@ -10,7 +10,6 @@ import {
   serviceFor,
   sessionKeyOf,
   sessionLabelOf,
-  type RoutedService,
   type Traffic,
 } from "@holdover/core";
 import { answerError, answerOnSocket } from "./answer.ts";
@@ -18,7 +17,11 @@ import { codeOf, type Exchange, type Forwarding } from "./exchange.ts";
 import type { LabelReader, SessionHolder } from "./hold.ts";
 import { forwardHttp } from "./http-forward.ts";
 import { keylessKeyOf, newKeylessCookie } from "./keyless-cookie.ts";
-import { malformed, mayUpgrade, readHead, type RequestHead } from "./request-head.ts";
+import type { RoutedRequest } from "./instance-request.ts";
+import { malformed, mayUpgrade, readHead } from "./request-head.ts";
+import { RequestLog } from "./request-log.ts";
+import { RequestRecord, type RequestRecordsOptions } from "./request-record.ts";
+import type { Tracing } from "./tracing.ts";
 import { WAITS, type Waits } from "./waits.ts";
 import { forwardUpgrade, TCP_KEEP_ALIVE_MS } from "./websocket-forward.ts";
 
@@ -51,6 +54,9 @@ export interface FrontOptions {
   /** Signs the cookies of sessions without a key; at least 32 bytes. */
   readonly secret: Buffer;
   readonly log?: (event: string, detail: Record<string, unknown>) => void;
+  /** Every answer is logged, and not only those that the router gives itself. */
+  readonly accessLog?: boolean;
+  readonly tracing?: Tracing | null;
   readonly waits?: Waits;
 }
 
@@ -95,6 +101,12 @@ export function createFront(options: FrontOptions): Front {
     maxFreeSockets: IDLE_INSTANCE_CONNECTIONS,
     timeout: IDLE_INSTANCE_MS,
   });
+  const records: RequestRecordsOptions = {
+    ...(log && { log: new RequestLog({ log, secret }) }),
+    accessLog: options.accessLog ?? false,
+    tracing: options.tracing ?? null,
+    refused: counted.refused,
+  };
   const forwarding: Forwarding = {
     holder,
     agent,
@@ -102,10 +114,6 @@ export function createFront(options: FrontOptions): Front {
     trustForwarded: options.trustForwarded,
     stopping: () => stopping,
     added,
-    refused: (error) => {
-      counted.refused.set(error.code, (counted.refused.get(error.code) ?? 0) + 1);
-      log?.("refused", { code: error.code, what: error.message, ...error.details });
-    },
   };
 
   const server = createServer({
@@ -132,7 +140,8 @@ export function createFront(options: FrontOptions): Front {
   server.on("checkExpectation", onRequest);
   server.on("upgrade", (request, socket, early) => onUpgrade(request, socket as Socket, early));
   server.on("connect", (request, socket) => {
-    lastWord(socket as Socket, new HoldoverError("METHOD_REFUSED", { method: request.method ?? "CONNECT" }));
+    const error = new HoldoverError("METHOD_REFUSED", { method: request.method ?? "CONNECT" });
+    lastWord(socket as Socket, error, new RequestRecord(records, request.rawHeaders));
   });
   server.on("clientError", onClientError);
 
@@ -163,8 +172,9 @@ export function createFront(options: FrontOptions): Front {
   function startRequest(connection: Connection, request: IncomingMessage, response: ServerResponse): void {
     if (stopping) response.shouldKeepAlive = false;
     const over = begun(connection, response);
+    const record = new RequestRecord(records, request.rawHeaders);
     try {
-      const routed = route(request);
+      const routed = route(request, record);
       const { head, service, secure } = routed;
       const cookie = head.header("cookie");
       let key = sessionKeyOf(service.key, { target: head.target, header: head.header });
@@ -185,11 +195,12 @@ export function createFront(options: FrontOptions): Front {
       );
     } catch (thrown) {
       const error = asHoldoverError(thrown);
-      forwarding.refused(error);
+      record.refused(error);
+      record.over(error.status);
       // Closed or not, nothing of it is left when the answer has gone out or the connection is.
       response.once("close", over.done);
       over.follow({ clientGone: over.done, destroy: over.done });
-      answerError(request, response, error, waits.closeMs);
+      answerError(request, response, error, record.id, waits.closeMs);
     }
   }
 
@@ -201,8 +212,9 @@ export function createFront(options: FrontOptions): Front {
     }
     counted.upgrades += 1;
     const over = begun(connection, null);
+    const record = new RequestRecord(records, request.rawHeaders);
     try {
-      const routed = route(request);
+      const routed = route(request, record);
       const { head, service } = routed;
       const label = labelOf(routed);
       const key =
@@ -223,28 +235,22 @@ export function createFront(options: FrontOptions): Front {
       );
     } catch (thrown) {
       over.done();
-      lastWord(socket, asHoldoverError(thrown));
+      lastWord(socket, asHoldoverError(thrown), record);
     }
   }
 
   /** @throws HoldoverError REQUEST_MALFORMED, METHOD_REFUSED, HEAD_FIELDS_TOO_MANY, HOST_UNKNOWN */
-  function route(request: IncomingMessage): {
-    request: IncomingMessage;
-    head: RequestHead;
-    service: RoutedService;
-    secure: boolean;
-    begunAtMs: number;
-  } {
-    const begunAtMs = performance.now();
+  function route(request: IncomingMessage, record: RequestRecord): RoutedRequest {
     const head = readHead(request);
     const service = serviceFor(holder.table(), head.host, head.path);
     if (!service) throw new HoldoverError("HOST_UNKNOWN", { host: head.host || "(none)", path: head.path });
     const told = options.trustForwarded ? request.headers["x-forwarded-proto"] : undefined;
     const secure = "encrypted" in request.socket || (typeof told === "string" && /^\s*https\b/i.test(told));
-    return { request, head, service, secure, begunAtMs };
+    record.routed(request, head, service, secure);
+    return { request, head, service, secure, record };
   }
 
-  function labelOf({ head, service }: { head: RequestHead; service: RoutedService }): LabelReader {
+  function labelOf({ head, service }: RoutedRequest): LabelReader {
     return () => sessionLabelOf(service.label, { target: head.target, header: head.header });
   }
 
@@ -284,7 +290,7 @@ export function createFront(options: FrontOptions): Front {
       socket.destroy();
       return;
     }
-    lastWord(socket, fault);
+    lastWord(socket, fault, new RequestRecord(records, null));
     current?.exchange.clientGone();
   }
 
@@ -298,11 +304,12 @@ export function createFront(options: FrontOptions): Front {
     return malformed("reason" in cause && typeof cause.reason === "string" ? cause.reason : code);
   }
 
-  function lastWord(socket: Socket, error: HoldoverError): void {
+  function lastWord(socket: Socket, error: HoldoverError, record: RequestRecord): void {
     const connection = connections.get(socket);
     if (connection) connection.closing = true;
-    forwarding.refused(error);
-    answerOnSocket(socket, error, waits.closeMs);
+    record.refused(error);
+    record.over(error.status);
+    answerOnSocket(socket, error, record.id, waits.closeMs);
   }
 
   function nothingLeft(): void {

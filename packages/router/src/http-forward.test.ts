@@ -63,14 +63,20 @@ describe("bodies", () => {
     });
     await at.ask({
       path: "/?s=a",
-      headers: { "Holdover-Fence": "9", holdover_session: "b", "Holdover-Label": "c", "Holdover-Other": "x" },
+      headers: {
+        "Holdover-Request": "r-1",
+        "Holdover-Fence": "9",
+        holdover_session: "b",
+        "Holdover-Label": "c",
+        "Holdover-Other": "x",
+      },
     });
     at.holder.services = [service("rooms", { label: { from: [{ query: "kind" }], values: ["ärztlich"] } })];
-    await at.ask({ path: "/?s=a&kind=%C3%A4rztlich" });
+    await at.ask({ path: "/?s=a&kind=%C3%A4rztlich", headers: { "x-request-id": "r-2" } });
     const told = ["Holdover-Session", "a", "Holdover-Fence", "1"];
     expect(seen).toEqual([
-      ["Holdover-Other", "x", ...told],
-      [...told, "Holdover-Label", "%C3%A4rztlich"],
+      ["Holdover-Other", "x", ...told, "Holdover-Request", "r-1"],
+      [...told, "Holdover-Label", "%C3%A4rztlich", "Holdover-Request", "r-2"],
     ]);
   });
 

@@ -65,7 +65,7 @@ type State =
  * @param over called once, when nothing of it is left and the hold has been given back
  */
 export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => void): Exchange {
-  const { request, response, head, service, key, label } = asked;
+  const { request, response, head, service, key, label, record } = asked;
   const { holder, waits } = deps;
   let state: State = { name: "placing" };
   let endedHow: EndHow | null = null;
@@ -75,6 +75,8 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
   /** Whether the instance has told something already, in an interim answer. */
   let heard = false;
   let firstAsk = true;
+  /** The status of our own answer. */
+  let refusedWith: number | null = null;
   const tries = new Tries(head.body === "none" && isIdempotent(head.method));
 
   // A failure of the client's connection is told by `clientGone`; without listeners it would end the process.
@@ -90,8 +92,10 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
 
   function place(): void {
     tries.placing();
+    record.placing();
     holder.hold(service, key, { end, bytes: bytesOn(request.socket) }, label).then(
       (hold) => {
+        record.held(hold);
         if (state.name === "placing" && !endedHow) {
           ask(hold, null);
           return;
@@ -139,7 +143,7 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
     upstream.maxHeadersCount = 0;
     state = { name: "asking", hold, upstream };
     heard = false;
-    boundConnecting(upstream, waits.connectMs, firstAsk ? addedBy(deps, hold) : null, asked.begunAtMs);
+    boundConnecting(upstream, waits.connectMs, firstAsk ? addedBy(deps, hold) : null, record.begunAtMs);
     firstAsk = false;
     upstream.on("information", (interim) => {
       heard = true;
@@ -245,6 +249,7 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
     const events = /^\s*text\/event-stream\b/i.test(incoming.headers["content-type"] ?? "");
     try {
       const answer = passAnswer(incoming, response, {
+        id: record.id,
         close: deps.stopping(),
         extra: asked.setCookie === null ? [] : ["Set-Cookie", asked.setCookie],
       });
@@ -255,6 +260,7 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
     }
     if (!events) return;
     hold.lasts();
+    record.over(response.statusCode);
     if (endedHow === "moved") endNow("moved");
   }
 
@@ -302,8 +308,9 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
     }
     if (last.name === "asking" || last.name === "suspecting") last.hold.done();
     clearTimeout(timer);
-    deps.refused(error);
-    answerError(request, response, error, waits.closeMs);
+    record.refused(error);
+    refusedWith = error.status;
+    answerError(request, response, error, record.id, waits.closeMs);
   }
 
   function clientGone(): void {
@@ -317,6 +324,7 @@ export function forwardHttp(deps: Forwarding, asked: HttpRequest, over: () => vo
     state = { name: "over" };
     clearTimeout(timer);
     if ("hold" in last) last.hold.done();
+    record.over(refusedWith ?? (response.headersSent ? response.statusCode : null));
     over();
   }
 

@@ -5,6 +5,7 @@ import { forwardedFields, isForwardedField } from "./forwarded-headers.ts";
 import type { Hold } from "./hold.ts";
 import { withoutKeylessCookie } from "./keyless-cookie.ts";
 import type { RequestHead } from "./request-head.ts";
+import type { RequestRecord } from "./request-record.ts";
 import { isSessionField, sessionFields } from "./session-fields.ts";
 
 /** A request that is to be forwarded, read and routed. */
@@ -14,13 +15,12 @@ export interface RoutedRequest {
   readonly service: RoutedService;
   /** The client's connection is encrypted, as far as we know or are told. */
   readonly secure: boolean;
-  /** When its head had been read and its turn had come, by `performance.now()`. */
-  readonly begunAtMs: number;
+  readonly record: RequestRecord;
 }
 
 /**
  * The fields of a request as its instance gets them, names and values in turn: the client's own without those of its
- * connection, what the router knows of the client and of the session, and `connection`. Host goes on unchanged.
+ * connection, what the router knows of the client, the session and the request, and `connection`. Host goes on unchanged.
  */
 export function instanceFields(
   routed: RoutedRequest,
@@ -28,12 +28,17 @@ export function instanceFields(
   trustForwarded: boolean,
   connection: readonly string[],
 ): string[] {
-  const { request, head, service } = routed;
+  const { request, head, service, record } = routed;
   const raw = request.rawHeaders;
   const chunked = head.body === "chunked";
   const fields = endToEndFields(
     raw,
-    (name) => isForwardedField(name) || isSessionField(name) || name === "cookie" || (name === "trailer" && !chunked),
+    (name) =>
+      isForwardedField(name) ||
+      isSessionField(name) ||
+      record.replaces(name) ||
+      name === "cookie" ||
+      (name === "trailer" && !chunked),
   );
   if (head.hostField === undefined) fields.unshift("Host", `${hold.host}:${hold.port}`);
   const cookie = head.header("cookie");
@@ -45,7 +50,7 @@ export function instanceFields(
     secure: "encrypted" in request.socket,
     host: head.hostField,
   };
-  fields.push(...forwardedFields(raw, client, trustForwarded), ...sessionFields(hold));
+  fields.push(...forwardedFields(raw, client, trustForwarded), ...sessionFields(hold), ...record.fields());
   const options = [...connection];
   // The one coding that is about more than this connection: the client wants trailers (gRPC-like protocols ask for it).
   if (tokensOf(raw, "te").some((token) => token.split(";")[0]?.trim() === "trailers")) {

@@ -1,6 +1,7 @@
 import type { IncomingMessage, InformationEvent, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { endToEndFields, trailerFields, valuesOf } from "./end-to-end-fields.ts";
+import { REQUEST_FIELD } from "./request-id.ts";
 
 /**
  * The head of an instance's answer at the most, bytes: four times what node:http takes by default, since an application
@@ -19,7 +20,9 @@ export interface PassedAnswer {
 export interface AnswerOptions {
   /** Close the client's connection after it. */
   readonly close: boolean;
-  /** Fields of the router's own: names and values in turn. */
+  /** What the request is called. */
+  readonly id: string;
+  /** More fields of the router's own: names and values in turn. */
   readonly extra: readonly string[];
 }
 
@@ -44,10 +47,11 @@ export function passAnswer(answer: IncomingMessage, response: ServerResponse, op
   const fields = endToEndFields(
     rawHeaders,
     // A Trailer field without chunks promises what cannot come; a 204 has no length (RFC 9110, 8.6).
-    (name) => (name === "trailer" && !chunked) || (name === "content-length" && !hasLength),
+    (name) =>
+      (name === "trailer" && !chunked) || (name === "content-length" && !hasLength) || name === "holdover-request",
   );
   if (options.close) response.shouldKeepAlive = false;
-  response.writeHead(status, statusMessage, [...fields, ...options.extra]);
+  response.writeHead(status, statusMessage, [...fields, REQUEST_FIELD, options.id, ...options.extra]);
 
   let passing = true;
   // The head of a stream of events must not wait for its first event. A body that is here already goes with it in one

@@ -49,6 +49,7 @@ test.for([
     clock: new ManualClock(),
     limits: { sessions: 10, headBytes: 16_384, headTimeoutMs: 1000 },
     trustForwarded: false,
+    accessLog: false,
     secret: Buffer.alloc(32),
     look: () => Promise.resolve(),
     workers: noWorkers(),

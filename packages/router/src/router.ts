@@ -16,6 +16,7 @@ import type {
 } from "@holdover/core";
 import { createFront } from "./front.ts";
 import { Sessions } from "./sessions.ts";
+import { loadTracing } from "./tracing.ts";
 import { createWorkerServer, type WorkerServer, type WorkerServerOptions } from "./workers/worker-server.ts";
 
 export interface RouterOptions {
@@ -27,6 +28,8 @@ export interface RouterOptions {
   readonly trustForwarded: boolean;
   /** Signs the cookies of sessions without a key; at least 32 bytes, the same after a restart. */
   readonly secret: Buffer;
+  /** Every answer to a client is logged, and not only those that the router gives itself. */
+  readonly accessLog: boolean;
   /** Looks at once whether an instance still runs; see `SessionsOptions.look`. */
   readonly look: (instance: string) => Promise<void>;
   /** Called after every change of counts, table or events. */
@@ -89,6 +92,8 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     trustForwarded: options.trustForwarded,
     secret: options.secret,
     log,
+    accessLog: options.accessLog,
+    tracing: await loadTracing(log),
   });
   let ending: Promise<number> | undefined;
   const endConnections = (): Promise<number> => {

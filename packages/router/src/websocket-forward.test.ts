@@ -95,8 +95,9 @@ describe("an upgrade", () => {
     expect(head).toMatch(/^GET \/\?s=raw HTTP\/1\.1\r\nHost: h\r\n/);
     expect(head).toContain("\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n");
     expect(head).toContain("\r\nX-Forwarded-For: 127.0.0.1\r\n");
+    const id = /\r\nHoldover-Request: (\S+)\r\n/.exec(head)?.[1];
     expect(client.heard()).toBe(
-      "HTTP/1.1 101 Over To You\r\nX-Raw: Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+      `HTTP/1.1 101 Over To You\r\nX-Raw: Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nHoldover-Request: ${id}\r\n\r\n`,
     );
   });
 

@@ -16,6 +16,7 @@ import {
 import type { EndHow, HeldConnection, Hold } from "./hold.ts";
 import { boundConnecting } from "./http-forward.ts";
 import { instanceFields, type RoutedRequest } from "./instance-request.ts";
+import { REQUEST_FIELD } from "./request-id.ts";
 import { ANSWER_HEAD_BYTES, framingProblem, passAnswer, passInterim, type PassedAnswer } from "./pass-answer.ts";
 import { softClose } from "./soft-close.ts";
 import { isIdempotent, Tries } from "./tries.ts";
@@ -65,11 +66,13 @@ type State =
  * @param over called once, when nothing of it is left and the hold has been given back
  */
 export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: () => void): Exchange {
-  const { request, socket, head } = asked;
+  const { request, socket, head, record } = asked;
   const { holder, waits } = deps;
   let state: State = { name: "placing" };
   let endedHow: EndHow | null = null;
   let firstAsk = true;
+  /** What the client was answered; null: nothing yet. */
+  let status: number | null = null;
   const tries = new Tries(isIdempotent(head.method));
   const early = asked.early.length > 0 ? [asked.early] : [];
   let earlyBytes = asked.early.length;
@@ -97,8 +100,10 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
 
   function place(): void {
     tries.placing();
+    record.placing();
     asked.place(held).then(
       (hold) => {
+        record.held(hold);
         if (state.name === "placing" && !endedHow) {
           ask(hold);
           return;
@@ -146,7 +151,7 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
     }
     state = { name: "asking", hold, upstream };
     upstream.maxHeadersCount = 0;
-    boundConnecting(upstream, waits.connectMs, firstAsk ? addedBy(deps, hold) : null, asked.begunAtMs);
+    boundConnecting(upstream, waits.connectMs, firstAsk ? addedBy(deps, hold) : null, record.begunAtMs);
     firstAsk = false;
     upstream.on("information", (interim) => {
       if (state.name === "asking") passInterim(interim, "1.1", socket);
@@ -189,8 +194,9 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
       return;
     }
     earlyIsOver();
-    const fields = endToEndFields(answer.rawHeaders, () => false);
+    const fields = endToEndFields(answer.rawHeaders, (name) => name === "holdover-request");
     fields.push("Upgrade", valuesOf(answer.rawHeaders, "upgrade").join(", "), "Connection", "Upgrade");
+    fields.push(REQUEST_FIELD, record.id);
     const lines = [`HTTP/1.1 101 ${answer.statusMessage}`];
     for (let at = 0; at < fields.length; at += 2) lines.push(`${fields[at]}: ${fields[at + 1]}`);
     socket.write(`${lines.join("\r\n")}\r\n\r\n`, "latin1");
@@ -198,6 +204,7 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
     const ends = { client: socket, instance, fromClient: Buffer.concat(early), fromInstance };
     state = { name: "tunnelling" };
     hold.lasts();
+    record.over(101);
     const tunnel = openTunnel(ends, webSocket, waits, tunnelOver(hold, over));
     // From here on nothing refers to this function's scope: both heads would be kept for as long as the tunnel lasts.
     held.end = tunnel.end;
@@ -232,7 +239,13 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
       softClose(socket, waits.closeMs);
     });
     try {
-      state = { name: "answering", hold, upstream, answer: passAnswer(incoming, response, { close: true, extra: [] }) };
+      state = {
+        name: "answering",
+        hold,
+        upstream,
+        answer: passAnswer(incoming, response, { id: record.id, close: true, extra: [] }),
+      };
+      status = incoming.statusCode ?? null;
     } catch (thrown) {
       response.detachSocket(socket);
       refuse(instanceFailed(thrown));
@@ -270,8 +283,9 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
     if (last.name === "asking") last.upstream.destroy();
     if (last.name === "asking" || last.name === "suspecting") last.hold.done();
     earlyIsOver();
-    deps.refused(error);
-    answerOnSocket(socket, error, waits.closeMs, request.method);
+    record.refused(error);
+    status = error.status;
+    answerOnSocket(socket, error, record.id, waits.closeMs, request.method);
   }
 
   function finish(): void {
@@ -279,6 +293,7 @@ export function forwardUpgrade(deps: Forwarding, asked: UpgradeRequest, over: ()
     const last = state;
     state = { name: "over" };
     if ("hold" in last) last.hold.done();
+    record.over(status);
     over();
   }
 

@@ -217,7 +217,7 @@ const BAD: Readonly<Record<string, readonly [content: string | Buffer, ...answer
   ],
   "a prototype as a key": [
     `${service("")}__proto__: { listen: x }\n`,
-    "4:1 unknown key `__proto__` | Take it out; known here: $schema, listen, api, apiTls, state, trustForwarded, limits, audit, shutdownGrace, services.",
+    "4:1 unknown key `__proto__` | Take it out; known here: $schema, listen, api, apiTls, state, trustForwarded, accessLog, limits, audit, shutdownGrace, services.",
   ],
 };
 
