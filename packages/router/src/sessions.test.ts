@@ -46,7 +46,7 @@ describe("placing", () => {
     await expect(connect(sessions, "b")).rejects.toMatchObject({ code: "NO_INSTANCE" });
     store.before = () => Promise.reject(new Error("disk full"));
     sessions.apply(table(3, release("v1", "new")));
-    await expect(connect(sessions, "c")).rejects.toThrow();
+    await expect(connect(sessions, "c")).rejects.toThrow("disk full");
     expect(placed()).toBe(1);
     sessions.close();
   });

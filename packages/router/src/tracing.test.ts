@@ -267,6 +267,10 @@ describe("without an SDK, or without the API", () => {
     const bare = await openFixture({ tracing: null });
     at.ending(() => bare.close());
     if (instance) bare.holder.instances["a"] = instance;
-    at = Object.assign({}, at, { holder: bare.holder, port: bare.port, ask: bare.ask });
+    at = Object.assign({}, at, {
+      holder: bare.holder,
+      port: bare.port,
+      ask: (asked: Parameters<Fixture["ask"]>[0]) => bare.ask(asked),
+    });
   }
 });
