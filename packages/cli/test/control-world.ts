@@ -162,7 +162,7 @@ export async function createControlWorld(
         move: (move) => step(() => dataPlane.move(move)),
         samples: (request) => dataPlane.samples(request),
         formats: (request) => step(() => dataPlane.formats(request)),
-        sessions: () => dataPlane.sessions(),
+        sessions: (query) => dataPlane.sessions(query),
         counts: () => dataPlane.counts(),
         tableInForce: () => dataPlane.tableInForce(),
         traffic: () => dataPlane.traffic(),

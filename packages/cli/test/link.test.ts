@@ -107,6 +107,17 @@ describe("the control link", () => {
     ]);
   });
 
+  test("asks the host for sessions, with all that is sought", async () => {
+    const control = await openControl();
+    const host = openHost();
+    const found = { sessions: [], matches: 12 };
+    host.answer = async () => found;
+    await vi.waitFor(() => expect(control.linked()).toBe(true));
+    const query = { service: "rooms", search: "É\n", state: "open", order: "newest", limit: 3 } as const;
+    expect(await control.dataPlane.sessions(query)).toEqual(found);
+    expect(host.calls).toEqual([{ name: "sessions", query }]);
+  });
+
   test("asks the host how old its sessions are", async () => {
     const control = await openControl();
     const host = openHost();

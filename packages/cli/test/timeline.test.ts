@@ -170,6 +170,7 @@ test("ages are told in bins for each release that is not over", async () => {
     releases: [{ release: "v1", state: "current", open: [2, 1, 0, 1, 0, 0, 1], lingering: 2 }],
   });
   world.dataPlane.setLinked(false);
+  await clock.advance(1000);
   await expect(world.control().ages("rooms")).rejects.toMatchObject({ code: "LINK_DOWN" });
 });
 

@@ -29,6 +29,7 @@ import {
   type ReleaseStore,
   type ServiceDefinition,
   type ServiceRecord,
+  type SessionAges,
   type SessionEvent,
   type SessionHistory,
   type SessionList,
@@ -66,6 +67,7 @@ import type { Operations } from "./operations.ts";
 import { Outlooks } from "./outlooks.ts";
 import { Planning } from "./planning.ts";
 import { previewMove, previewWord, type Word } from "./previews.ts";
+import { Recent } from "./recent.ts";
 import { Records, type Cause } from "./records.ts";
 import { Routing } from "./routing.ts";
 import { auditOf } from "./session-audit.ts";
@@ -76,6 +78,10 @@ import { Timeline } from "./timeline.ts";
 
 /** Changes by word that may wait for their turn; one more is refused. */
 const MOST_WAITING = 100;
+/** Searches of live sessions at once: of a million each takes the host a third of a second, and it does one at a time. */
+const MOST_SEARCHES = 8;
+/** Ages that every page asks for are asked of the host once in this time, ms. */
+const AGES_LAST_MS = 1000;
 /** How far back the audit log is searched for what the control process before has noted of a shutdown. */
 const NOTED_WITHIN = 1000;
 
@@ -110,6 +116,9 @@ export class Control implements Operations {
   readonly #planning: Planning;
   readonly #timeline: Timeline;
   readonly #lengths: LengthsDetail;
+  readonly #ages: Recent<SessionAges>;
+  /** Searches of the live sessions that are under way. */
+  #searches = 0;
   /** Changes run one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
@@ -134,7 +143,12 @@ export class Control implements Operations {
     });
     this.#planning = new Planning({ ...options, outlooks: this.#outlooks });
     this.#timeline = new Timeline({ ...options, services: () => this.#records.services() });
-    this.#lengths = new LengthsDetail({ ...options, outlooks: this.#outlooks });
+    this.#ages = new Recent(AGES_LAST_MS, options.clock);
+    this.#lengths = new LengthsDetail({
+      ...options,
+      outlooks: this.#outlooks,
+      ages: (service) => this.#agesOf(service),
+    });
     this.#executor = new Executor({
       ...options,
       records: this.#records,
@@ -266,7 +280,7 @@ export class Control implements Operations {
 
   async ages(serviceName: string): Promise<AgesView> {
     const service = this.#records.service(serviceName);
-    return agesView(service, await this.#options.dataPlane.ages({ service: service.name, by: "release" }));
+    return agesView(service, await this.#agesOf(service.name));
   }
 
   async deployPlan(serviceName: string): Promise<DeployPlanView> {
@@ -330,7 +344,11 @@ export class Control implements Operations {
 
   async sessions(query: SessionQuery): Promise<SessionList> {
     if (query.service !== undefined) this.#records.service(query.service);
-    return this.#options.dataPlane.sessions(query);
+    if (this.#searches >= MOST_SEARCHES) {
+      throw new HoldoverError("CONTROL_BUSY", { problem: `${MOST_SEARCHES} searches of sessions are under way` });
+    }
+    this.#searches += 1;
+    return this.#options.dataPlane.sessions(query).finally(() => (this.#searches -= 1));
   }
 
   async session(serviceName: string, key: string): Promise<SessionStoryView> {
@@ -559,6 +577,10 @@ export class Control implements Operations {
   #noteLink(): void {
     const up = this.#options.linked();
     if (up !== this.#link.up) this.#link = { up, sinceMs: this.#now() };
+  }
+
+  #agesOf(service: string): Promise<SessionAges> {
+    return this.#ages.of(service, () => this.#options.dataPlane.ages({ service, by: "release" }));
   }
 
   #known(): Known {

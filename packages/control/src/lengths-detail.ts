@@ -5,12 +5,13 @@ import {
   residualLife,
   survivalCurve,
   type Clock,
-  type DataPlane,
   type ServiceRecord,
+  type SessionAges,
   type SessionHistory,
 } from "@holdover/core";
 import type { LengthsDetailView } from "./api/timeline-views.ts";
 import type { Outlooks } from "./outlooks.ts";
+import { Recent } from "./recent.ts";
 
 const CURVE_POINTS = 120;
 const RESIDUAL_POINTS = 60;
@@ -21,29 +22,39 @@ const MOST_ENDS = 5000;
 /** Today, and what came late for yesterday, is looked at again after this, ms. */
 const TODAY_EVERY_MS = 60_000;
 
+/** What was told is told again for so long, ms: of 50 releases it takes a tenth of a second. */
+const TOLD_LASTS_MS = 5000;
+
 type Day = LengthsDetailView["days"][number];
 
 export interface LengthsDetailOptions {
   readonly outlooks: Outlooks;
   readonly history: SessionHistory;
-  readonly dataPlane: Pick<DataPlane, "ages">;
+  /** How old live sessions are. @throws HoldoverError LINK_DOWN */
+  readonly ages: (service: string) => Promise<SessionAges>;
   readonly clock: Clock;
 }
 
 /** How long sessions last, how that was on the days before, and how much longer those will that are open now. */
 export class LengthsDetail {
   readonly #options: LengthsDetailOptions;
+  readonly #told: Recent<LengthsDetailView>;
   /** By service and day: what is over does not change. */
   readonly #days = new Map<string, Map<number, { readonly day: Day; readonly atMs: number }>>();
 
   constructor(options: LengthsDetailOptions) {
     this.#options = options;
+    this.#told = new Recent(TOLD_LASTS_MS, options.clock);
   }
 
-  /** @throws HoldoverError LINK_DOWN */
-  async of(service: ServiceRecord): Promise<LengthsDetailView> {
-    const { outlooks, dataPlane, clock } = this.#options;
-    const ages = await dataPlane.ages({ service: service.name, by: "release" });
+  /** As it was told last, not long ago. @throws HoldoverError LINK_DOWN */
+  of(service: ServiceRecord): Promise<LengthsDetailView> {
+    return this.#told.of(service.name, () => this.#tell(service));
+  }
+
+  async #tell(service: ServiceRecord): Promise<LengthsDetailView> {
+    const { outlooks, clock } = this.#options;
+    const ages = await this.#options.ages(service.name);
     const lengths = await outlooks.lengths(service, ages);
     const { service: known } = lengths;
     const estimate = known.kind === "estimated" ? known.lengths : null;

@@ -111,7 +111,7 @@ export interface Operations {
   /** Alive ones first, then the last ended ones. @throws HoldoverError LINK_DOWN */
   instances(): InstanceView[];
 
-  /** @throws HoldoverError LINK_DOWN */
+  /** @throws HoldoverError SERVICE_UNKNOWN, CONTROL_BUSY where many search at once, LINK_DOWN */
   sessions(query: SessionQuery): Promise<SessionList>;
 
   /** All that is known of a session key. @throws HoldoverError SERVICE_UNKNOWN, SESSION_UNKNOWN, LINK_DOWN */

@@ -10,9 +10,10 @@ const lanes = (runs: readonly (readonly SessionCounts[])[], moments: Moments, la
   Object.fromEntries(lanesAt(runs.map(samplesOf), moments, lastsMs));
 
 test("samples are columns by release, where one that is not listed held none and one that nobody could count is not known", () => {
-  const { atMs, live } = samplesOf([counted(1, { a: 4 }), counted(2, { a: null, b: 5 }), counted(3, {})]);
-  expect(atMs).toEqual(Float64Array.of(1, 2, 3));
-  expect(Object.fromEntries(live)).toEqual({ a: Int32Array.of(4, NOT_KNOWN, 0), b: Int32Array.of(0, 5, 0) });
+  const samples = samplesOf([counted(1, { a: 4 }), counted(2, { a: null, b: 5 }), counted(3, {})]);
+  expect(samples.atMs).toEqual(Float64Array.of(1, 2, 3));
+  expect(samples.releases).toEqual(["a", "b"]);
+  expect(samples.live).toEqual(Int32Array.of(4, NOT_KNOWN, 0, 0, 5, 0));
 });
 
 describe("The lanes", () => {

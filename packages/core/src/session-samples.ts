@@ -1,12 +1,13 @@
 /**
- * How many live sessions, open and lingering, the releases of one service held at some moments, in columns: two days of
- * them are millions of numbers. A release that is not listed held none.
+ * How many live sessions, open and lingering, the releases of one service held at some moments: in one column, since two days
+ * of them are millions of numbers. A release that is not listed held none.
  */
 export interface SessionSamples {
   /** Epoch ms, in the order in which they were taken. */
   readonly atMs: Float64Array;
-  /** By release, one number for each moment; {@link NOT_KNOWN} where nobody could count. */
-  readonly live: ReadonlyMap<string, Int32Array>;
+  readonly releases: readonly string[];
+  /** Of each release in turn one number for each moment; {@link NOT_KNOWN} where nobody could count. */
+  readonly live: Int32Array;
 }
 
 export const NOT_KNOWN = -1;
@@ -18,15 +19,11 @@ export interface SessionCounts {
 }
 
 export function samplesOf(counts: readonly SessionCounts[]): SessionSamples {
-  const live = new Map<string, Int32Array>();
-  for (const [at, one] of counts.entries()) {
-    for (const [release, sessions] of one.live) {
-      const column = live.get(release) ?? new Int32Array(counts.length);
-      live.set(release, column);
-      column[at] = sessions ?? NOT_KNOWN;
-    }
-  }
-  return { atMs: Float64Array.from(counts, ({ atMs }) => atMs), live };
+  const releases = [...new Set(counts.flatMap(({ live }) => [...live.keys()]))];
+  const live = releases.flatMap((release) =>
+    counts.map((one) => (one.live.has(release) ? (one.live.get(release) ?? NOT_KNOWN) : 0)),
+  );
+  return { atMs: Float64Array.from(counts, ({ atMs }) => atMs), releases, live: Int32Array.from(live) };
 }
 
 /** Moments at the same distance from one to the next. */
@@ -54,43 +51,57 @@ export function lanesAt(
   const { fromMs, stepMs, count } = moments;
   const sampledMs = new Float64Array(count).fill(-Infinity);
   const lanes = new Map<string, Float64Array>();
-  for (const { atMs, live } of runs) {
-    const steps = Array.from(atMs, (at) => {
-      const step = Math.max(0, Math.ceil((at - fromMs) / stepMs));
-      const isSeen = step < count && at > fromMs - Math.max(stepMs, lastsMs);
-      return isSeen ? step : count;
-    });
-    for (const release of live.keys()) {
-      // Where others were counted before it was listed, it held none.
-      if (!lanes.has(release))
-        lanes.set(
-          release,
-          sampledMs.map((at) => (at === -Infinity ? Number.NaN : 0)),
-        );
+  /** The row of each lane in a run; most runs are of the same releases as the one before. */
+  let rows: readonly number[] = [];
+  let releases: readonly string[] = [];
+  for (const run of runs) {
+    const steps = stepsOf(run.atMs, moments, lastsMs);
+    if (run.releases !== releases) {
+      for (const release of run.releases) if (!lanes.has(release)) lanes.set(release, emptyLane(sampledMs));
+      rows = Array.from(lanes.keys(), (release) => run.releases.indexOf(release));
+      releases = run.releases;
     }
-    for (const [release, lane] of lanes) fill(lane, steps, live.get(release));
-    for (const [index, step] of steps.entries()) if (step < count) sampledMs[step] = atMs[index] ?? 0;
+    let at = 0;
+    for (const lane of lanes.values()) fill(lane, steps, run.live, rows[at++] ?? -1);
+    for (const [index, step] of steps.entries()) if (step < count) sampledMs[step] = run.atMs[index] ?? 0;
   }
-  for (const lane of lanes.values()) carryOn(lane, sampledMs, moments, lastsMs);
-  return new Map(
-    Array.from(lanes, ([release, lane]) => [
+  const told = new Map<string, (number | null)[]>();
+  for (const [release, lane] of lanes) {
+    carryOn(lane, sampledMs, fromMs, stepMs, lastsMs);
+    told.set(
       release,
       Array.from(lane, (sessions) => (sessions >= 0 ? sessions : null)),
-    ]),
-  );
+    );
+  }
+  return told;
 }
 
-/** @param column left out: it held none */
-function fill(lane: Float64Array, steps: readonly number[], column: Int32Array | undefined): void {
-  for (let index = 0; index < steps.length; index++) {
-    const sessions = column?.[index] ?? 0;
+/** The moment that each sample belongs to; past the last where it belongs to none. */
+function stepsOf(atMs: Float64Array, { fromMs, stepMs, count }: Moments, lastsMs: number): Uint32Array {
+  const sinceMs = fromMs - Math.max(stepMs, lastsMs);
+  return Uint32Array.from(atMs, (at) => {
+    const step = Math.max(0, Math.ceil((at - fromMs) / stepMs));
+    return at > sinceMs && step < count ? step : count;
+  });
+}
+
+/** Of a release that is listed for the first time: where others were counted before, it held none. */
+function emptyLane(sampledMs: Float64Array): Float64Array {
+  return sampledMs.map((at) => (at === -Infinity ? Number.NaN : 0));
+}
+
+/** @param row of the release in the run; below 0: it is not listed */
+function fill(lane: Float64Array, steps: Uint32Array, live: Int32Array, row: number): void {
+  const many = steps.length;
+  for (let index = 0; index < many; index++) {
+    const sessions = row < 0 ? 0 : (live[row * many + index] ?? NOT_KNOWN);
     const step = steps[index] ?? lane.length;
     if (sessions !== NOT_KNOWN && step < lane.length) lane[step] = sessions;
   }
 }
 
-/** Steps may be shorter than the time between two samples. */
-function carryOn(lane: Float64Array, sampledMs: Float64Array, { fromMs, stepMs }: Moments, lastsMs: number): void {
+/** Moments may be closer than samples. */
+function carryOn(lane: Float64Array, sampledMs: Float64Array, fromMs: number, stepMs: number, lastsMs: number): void {
   let last = -1;
   for (let step = 0; step < lane.length; step++) {
     if (sampledMs[step] !== -Infinity) last = step;

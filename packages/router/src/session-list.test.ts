@@ -1,5 +1,7 @@
 import { SessionRegistry, type Pin, type SessionQuery } from "@holdover/core";
-import { expect, test } from "vitest";
+import { settled } from "@holdover/testkit/manual-clock";
+import { expect, test, vi } from "vitest";
+import { SessionsWorld } from "../test/sessions-fixture.ts";
 import { listSessions } from "./session-list.ts";
 
 const place = (release: string, fence: number) => ({ release, instance: `rooms-${release}-1`, fence });
@@ -78,4 +80,27 @@ test("others get their turn every 10,000 sessions, and what ends or changes mean
   expect(taken).toBe(3);
   expect(sessions.map(({ key }) => key)).toEqual(["s2"]);
   expect(matches).toBe(35_000);
+});
+
+test("of many searches one has its turn between others' turns; a session that is named by its key waits for none", async () => {
+  const world = new SessionsWorld();
+  for (let index = 0; index < 25_000; index++) {
+    await world.store.place({ ...pin(`s${index}`, index), instance: "v1-1" }, null, 0);
+  }
+  const sessions = await world.open();
+  const paused: (() => void)[] = [];
+  vi.spyOn(world.clock, "after").mockImplementation((_, run) => {
+    paused.push(run);
+    return () => {};
+  });
+  const searches = ["1", "2", "x"].map((search) => sessions.list({ search, limit: 1 }));
+  // Each search looks at 25,000 sessions, and pauses twice.
+  for (let pause = 0; pause < 6; pause++) {
+    await settled();
+    expect(paused).toHaveLength(1);
+    expect(await sessions.list({ key: "s7", limit: 1 })).toMatchObject({ matches: 1, sessions: [{ key: "s7" }] });
+    paused.pop()?.();
+  }
+  expect((await Promise.all(searches)).map(({ sessions: [first] }) => first?.key)).toEqual(["s1", "s2", undefined]);
+  sessions.close();
 });

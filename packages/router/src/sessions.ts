@@ -88,6 +88,8 @@ export class Sessions implements SessionHolder {
   readonly #placing: Placing;
   /** Connections that wait for a place. */
   #waiting = 0;
+  /** The search that is under way, or was last. */
+  #search: Promise<unknown> = Promise.resolve();
   #closing: "no" | "finish" | "cut" = "no";
   #stopTicking: () => void = () => {};
 
@@ -308,8 +310,14 @@ export class Sessions implements SessionHolder {
     return allSessions(this.#registry, (session) => this.#wedged.since(session));
   }
 
+  /** One search after the other: of many at once each would have its turn before anybody else has one. */
   list(query: SessionQuery): Promise<SessionList> {
-    return listSessions(this.#registry, query, this.#options.clock, (session) => this.#wedged.since(session));
+    const search = () =>
+      listSessions(this.#registry, query, this.#options.clock, (session) => this.#wedged.since(session));
+    if (query.key !== undefined) return search();
+    const found = this.#search.then(search);
+    this.#search = found.catch(() => {});
+    return found;
   }
 
   /** How long sessions took to be placed. */

@@ -16,6 +16,7 @@ import {
   type SessionList,
   type SessionMove,
   type SessionMoved,
+  type SessionQuery,
   type SessionRequest,
   type Traffic,
 } from "@holdover/core";
@@ -39,6 +40,8 @@ export class MemoryDataPlane implements DataPlane {
   tries: (request: FormatTrialRequest) => Promise<FormatTrialReport> = () => Promise.resolve(NO_FORMATS);
   /** What `samples` does: nothing is stored until a test says otherwise. */
   keeps: (request: SamplesRequest) => Promise<KeptSamples> = () => Promise.resolve({ samples: [], withheld: 0 });
+  /** What `sessions` does: none is known one by one until a test says otherwise. */
+  lists: (query: SessionQuery) => Promise<SessionList> = () => Promise.resolve({ sessions: [], matches: 0 });
   readonly #listeners = new Set<() => void>();
   readonly #eventListeners = new Set<EventListener>();
   #number = 0;
@@ -115,9 +118,9 @@ export class MemoryDataPlane implements DataPlane {
     return this.keeps(request);
   }
 
-  async sessions(): Promise<SessionList> {
+  async sessions(query: SessionQuery): Promise<SessionList> {
     this.#mustBeLinked();
-    return { sessions: [], matches: 0 };
+    return this.lists(query);
   }
 
   async ages({ service }: AgesQuery): Promise<SessionAges> {

@@ -40,7 +40,7 @@ export function addSessionRoutes(app: App, { operations, actorOf }: RouteContext
           order: z.enum(["oldest", "newest"]).default("oldest").meta({ description: "Which come first." }),
           limit,
         }),
-        response: { 200: liveSessionList, ...failures("SERVICE_UNKNOWN", "LINK_DOWN") },
+        response: { 200: liveSessionList, ...failures("SERVICE_UNKNOWN", "CONTROL_BUSY", "LINK_DOWN") },
       },
     },
     async ({ query }) => {

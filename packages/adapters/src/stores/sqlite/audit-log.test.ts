@@ -1,15 +1,68 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import type { AuditDraft, AuditLog } from "@holdover/core";
+import type { AuditDraft, AuditFilter, AuditLog } from "@holdover/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { auditLogConformance } from "@holdover/testkit/conformance/audit-log";
-import { CONTROL_FILE, controlStoreOn, MAX_ENDED } from "./control-store.ts";
-import { scratchStore, type ScratchStore } from "./scratch-store.ts";
+import { auditChain } from "./audit-log.ts";
+import { searchOf } from "./audit-search.ts";
+import { CONTROL_FILE, controlStoreOn, MAX_ENDED, openControlStore } from "./control-store.ts";
+import { openDatabase } from "./database.ts";
+import { scratchDir, scratchStore, type ScratchStore } from "./scratch-store.ts";
 
 const scratch = () => scratchStore(CONTROL_FILE, (file) => controlStoreOn(file, MAX_ENDED).audit);
 
 auditLogConformance("SQLite", async () => {
   const { store, reopen, refuseWrites, close } = scratch();
   return { log: store, reopen: async () => reopen(), refuseWrites, close };
+});
+
+it.each<[string, AuditFilter, readonly string[]]>([
+  ["a session", { service: "chat", session: "a", kinds: ["release."] }, ["audit_by_session"]],
+  ["kinds", { service: "chat", release: "v1", kinds: ["release.", "a.b", "a.c"] }, ["audit_by_noun", "audit_by_noun"]],
+  ["a release", { service: "chat", release: "v1" }, ["audit_by_release"]],
+  ["a service", { service: "chat" }, ["audit_by_service"]],
+])(
+  "Entries of %s are found by an index alone, in its order, from either end and since a time",
+  (_, filter, indexes) => {
+    const { database, close } = scratch();
+    for (const page of ["last", { afterSeq: 5 }] as const) {
+      for (const since of [{}, { sinceMs: 7 }]) {
+        const search = searchOf({ ...filter, ...since }, page, 10);
+        const plan = database()
+          .sql.prepare(`EXPLAIN QUERY PLAN ${search?.text}`)
+          .all(search?.values ?? {});
+        const steps = plan.map((row) => String(row["detail"]));
+        const found = steps.flatMap(
+          (step) => /^SEARCH audit USING (?:COVERING )?INDEX (\w+) \(<expr>=/.exec(step)?.[1] ?? [],
+        );
+        expect(found).toEqual(indexes);
+        expect(steps.filter((step) => step.startsWith("SCAN audit"))).toEqual([]);
+      }
+    }
+    return close();
+  },
+);
+
+it("Entries are found that were written before there were indexes; the chain is as it was, also where a text is unreadable", async () => {
+  const { format } = CONTROL_FILE;
+  const dir = scratchDir();
+  const file = join(dir, "control.db");
+  const before = { ...CONTROL_FILE, format: { ...format, steps: format.steps.slice(0, 4) } };
+  const old = openDatabase(file, before);
+  const { log } = auditChain(old);
+  await log.append([draft("release.current"), draft("session.cut"), { ...draft("release.retired"), service: "chat" }]);
+  const head = await log.head();
+  old.sql.exec("INSERT INTO audit VALUES (4, 'no JSON', 'x')");
+  old.close();
+  const store = openControlStore(file);
+  const seqs = async (filter: AuditFilter) => (await store.audit.tail(10, filter)).map(({ seq }) => seq);
+  expect(await seqs({ kinds: ["release."] })).toEqual([1, 3]);
+  expect(await seqs({ service: "chat" })).toEqual([3]);
+  expect(await store.audit.head()).toEqual(head);
+  await expect(store.audit.verify()).rejects.toMatchObject({ code: "AUDIT_BROKEN", details: { seq: 4 } });
+  store.close();
+  rmSync(dir, { recursive: true });
 });
 
 describe("The audit log in SQLite, tampered with", () => {

@@ -34,6 +34,19 @@ interface Way {
 
 /** @returns at most `limit` entries, oldest first */
 export function searchAudit(database: Database, filter: AuditFilter, page: Page, limit: number): StoredAuditEntry[] {
+  const search = searchOf(filter, page, limit);
+  return search
+    ? database.read(() => database.sql.prepare(search.text).all(search.values) as unknown as StoredAuditEntry[])
+    : [];
+}
+
+interface Search {
+  readonly text: string;
+  readonly values: Readonly<Record<string, string | number>>;
+}
+
+/** A test looks at how SQLite goes about it. @returns null where nothing can be found */
+export function searchOf(filter: AuditFilter, page: Page, limit: number): Search | null {
   const values: Record<string, string | number> = {};
   const bind = (value: string | number): string => {
     const name = `v${Object.keys(values).length}`;
@@ -51,17 +64,14 @@ export function searchAudit(database: Database, filter: AuditFilter, page: Page,
     where.push(`seq >= (SELECT min(seq) FROM audit INDEXED BY audit_by_time WHERE ${AT_MS} >= ${sinceMs})`);
   }
   const ways = waysTo(filter, where, bind);
-  if (ways.length === 0) return [];
+  if (ways.length === 0) return null;
   const parts = ways.map(({ index, where: all }) => {
     const from = index === null ? "audit NOT INDEXED" : `audit INDEXED BY ${index}`;
     const seqs = `SELECT seq FROM ${from} WHERE ${["true", ...all].join(" AND ")} ORDER BY seq ${order} LIMIT ${most}`;
     return `SELECT seq FROM (${seqs})`;
   });
   const found = `SELECT seq FROM (${parts.join(" UNION ALL ")}) ORDER BY seq ${order} LIMIT ${most}`;
-  return database.read(() => {
-    const query = database.sql.prepare(`SELECT seq, body, hash FROM audit WHERE seq IN (${found}) ORDER BY seq`);
-    return query.all(values) as unknown as StoredAuditEntry[];
-  });
+  return { text: `SELECT seq, body, hash FROM audit WHERE seq IN (${found}) ORDER BY seq`, values };
 }
 
 /** Ways that lead to no entry twice: of a session there are the fewest, of a service the most. */

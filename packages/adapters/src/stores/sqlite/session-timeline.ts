@@ -37,17 +37,19 @@ export function sessionTimeline(database: Database): SessionTimeline {
   return {
     append: async (samples) => {
       database.write(() => {
-        for (const [service, { atMs, live }] of samples) {
+        for (const [service, { atMs, releases, live }] of samples) {
           if (atMs.length === 0) continue;
-          const [fromMs, untilMs] = [Math.min(...atMs), Math.max(...atMs)];
-          insert.run(service, fromMs, untilMs, bytesOfTimes(atMs), JSON.stringify([...live.keys()]), bytesOf(live));
+          const fromMs = atMs.reduce((least, at) => Math.min(least, at));
+          const untilMs = atMs.reduce((most, at) => Math.max(most, at));
+          insert.run(service, fromMs, untilMs, bytesOfTimes(atMs), JSON.stringify(releases), bytesOfCounts(live));
         }
       });
     },
     read: async (service, fromMs, untilMs) =>
       database.read(() => {
         const rows = within.all(service, fromMs, untilMs) as unknown as Row[];
-        // Nearly all runs are of the same releases as the one before.
+        // Nearly all runs are of the same releases as the one before, and then of the very same list: whoever reads it may
+        // rely on that to be quick.
         let text = "[]";
         let releases: readonly string[] = [];
         return rows.map((row) => {
@@ -67,8 +69,7 @@ function bytesOfTimes(times: Float64Array): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
-function bytesOf(live: SessionSamples["live"]): Uint8Array {
-  const counts = Array.from(live.values(), (column) => Array.from(column)).flat();
+function bytesOfCounts(counts: Int32Array): Uint8Array {
   const view = new DataView(new ArrayBuffer(4 * counts.length));
   for (const [index, sessions] of counts.entries()) view.setInt32(4 * index, sessions, true);
   return new Uint8Array(view.buffer);
@@ -79,14 +80,9 @@ function samplesIn(row: Row, releases: readonly string[]): SessionSamples {
   const counts = viewOf(row.live);
   const atMs = new Float64Array(times.byteLength / 8);
   for (let index = 0; index < atMs.length; index++) atMs[index] = times.getFloat64(8 * index, true);
-  const live = new Map<string, Int32Array>();
-  let offset = 0;
-  for (const release of releases) {
-    const column = new Int32Array(atMs.length);
-    for (let index = 0; index < column.length; index++, offset += 4) column[index] = counts.getInt32(offset, true);
-    live.set(release, column);
-  }
-  return { atMs, live };
+  const live = new Int32Array(counts.byteLength / 4);
+  for (let index = 0; index < live.length; index++) live[index] = counts.getInt32(4 * index, true);
+  return { atMs, releases, live };
 }
 
 function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
