@@ -1,81 +1,17 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { REPOSITORY } from "@holdover/testkit/cluster";
-import { callApi, statusUntil, type ClusterStatus } from "@holdover/testkit/cluster-api";
-import { hostPidOf, MARKER, processesOf, stateDirOf } from "@holdover/testkit/cluster-processes";
+import { callApi, type ClusterStatus } from "@holdover/testkit/cluster-api";
+import { hostPidOf, processesOf, stateDirOf } from "@holdover/testkit/cluster-processes";
 import { joinRoom } from "@holdover/testkit/room-client";
 import { openLedger } from "@holdover/testkit/room-ledger";
 import { afterEach, expect, test, vi } from "vitest";
+import { endAll, start, type Started } from "./start-fixture.ts";
 
 /** `npm start`, on the sample service, with a state and addresses of its own. */
 
 vi.setConfig({ testTimeout: 60_000 });
 
-const START = fileURLToPath(new URL("start.ts", import.meta.url));
-const REAPER = fileURLToPath(new URL("../packages/testkit/src/cluster-reaper.ts", import.meta.url));
-const UNTIL_MS = 30_000;
-
-const endings: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const end of endings.splice(0).toReversed()) await end();
-});
-
-interface Started {
-  readonly child: ChildProcess;
-  readonly directory: string;
-  readonly apiSocket: string;
-  /** All that was written so far. */
-  output(): string;
-  /** Resolves when this was written. */
-  wrote(text: string | RegExp): Promise<unknown>;
-  until<Found>(what: string, check: (status: ClusterStatus) => Found | undefined | false): Promise<Found>;
-  readonly exit: Promise<[number | null, NodeJS.Signals | null]>;
-}
-
-/** @param words of `npm start --` @param terminal what is typed is written to its standard input */
-async function start(words: readonly string[] = [], { terminal = false } = {}): Promise<Started> {
-  const directory = await mkdtemp(join(REPOSITORY, ".holdover-"));
-  const reaper = spawn(process.execPath, [REAPER, directory], { stdio: ["pipe", "ignore", "inherit"], detached: true });
-  const reaped = once(reaper, "exit");
-  endings.push(() => {
-    reaper.stdin.end();
-    return reaped;
-  });
-  const rooms = {
-    dir: join(REPOSITORY, "examples/rooms"),
-    release: "v1",
-    command: ["node", "server.js"],
-    session: { key: [{ query: "room" }], linger: "10s" },
-    health: { path: "/healthz" },
-    retention: { policy: "until-empty", floor: "0s" },
-  };
-  const config = { state: "state", listen: "127.0.0.1:0", api: "127.0.0.1:0", services: { rooms } };
-  await writeFile(join(directory, "holdover.yaml"), JSON.stringify(config));
-
-  const command = [process.execPath, START, ...words];
-  // The one of util-linux: a terminal of its own for the command, with its exit code.
-  const [program = "", ...rest] = terminal ? ["script", "-qefc", command.join(" "), "/dev/null"] : command;
-  const child = spawn(program, rest, {
-    cwd: directory,
-    env: { ...process.env, [MARKER]: directory, NO_COLOR: "1" },
-    stdio: [terminal ? "pipe" : "ignore", "pipe", "pipe"],
-  });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk: Buffer) => (output += String(chunk)));
-  const apiSocket = join(stateDirOf(directory), "run", "control.sock");
-  return {
-    child,
-    directory,
-    apiSocket,
-    output: () => output,
-    wrote: (text) => vi.waitFor(() => expect(output).toMatch(text)),
-    until: (what, check) => statusUntil(apiSocket, what, check, UNTIL_MS),
-    exit: once(child, "close") as Started["exit"],
-  };
-}
+afterEach(endAll);
 
 const open = (status: ClusterStatus, release: string): number =>
   status.services[0]?.releases.find(({ id }) => id === release)?.sessions?.open ?? 0;

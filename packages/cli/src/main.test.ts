@@ -1,4 +1,4 @@
-import { access, readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { HoldoverError } from "@holdover/core";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -434,24 +434,6 @@ test("audit tail follows by number; audit verify exits 1 where the chain is brok
   });
   answer("GET /v1/audit/verify", new HoldoverError("AUDIT_BROKEN", { seq: 3, problem: "it does not follow" }));
   expect((await run("audit verify")).exit).toBe(1);
-});
-
-test("init writes what flags and answers say, takes defaults for the rest, and overwrites only with --force", async () => {
-  const file = join(api.dir, "fresh.yaml");
-  const asked = await run("init --config fresh.yaml --dir build", { isTTY: true, input: "rooms\n\n" });
-  expect(asked.err).toContain("Name of the service [holdover-cli-");
-  expect(asked).toMatchObject({ exit: 0, out: "Wrote fresh.yaml. Next: `holdover up`.\n" });
-  expect(await readFile(file, "utf8")).toMatch(/ {2}rooms:\n.*\n {4}command: node server\.js\n.*\n {4}dir: build\n/);
-  expect(await run("init --config fresh.yaml")).toMatchObject({
-    exit: 4,
-    err: expect.stringContaining("CONFIG_EXISTS"),
-  });
-  expect((await run("init --config fresh.yaml --force --service chat")).exit).toBe(0);
-  expect(await readFile(file, "utf8")).toContain("  chat:\n");
-  expect((await run("init --config other.yaml --service Chat!")).exit).toBe(2);
-  await expect(access(join(api.dir, "other.yaml"))).rejects.toThrow("ENOENT");
-  const brokenOff = await run("init --config other.yaml", { isTTY: true, input: "" });
-  expect(brokenOff.exit).toBe(130);
 });
 
 test("wrong usage is exit 2 in three lines, with a guess at what was meant", async () => {

@@ -270,9 +270,13 @@ test("a good file comes with its directories as absolute paths and its sections 
 
 test("what `holdover init` writes is a good file, whatever the command contains", async () => {
   const command = "node \"a b.js\" --x='#1' # : {yes}";
-  await writeFile(join(dir, "holdover.yaml"), configTemplate({ service: "rooms", command, dir: "- ./odd: name" }));
-  const { sections } = await loadConfig("holdover.yaml", dir);
+  const key = [{ query: "a:b#c" }, { path: "/rooms/:room" }, { header: "x-room" }, { cookie: "yes" }];
+  const hints = { keys: key.map((what) => ({ what, where: "a.js:1" })), health: null, readsPort: true };
+  const answers = { service: "rooms", command, dir: "- ./odd: name", key };
+  await writeFile(join(dir, "holdover.yaml"), configTemplate(answers, hints));
+  const { sections, config } = await loadConfig("holdover.yaml", dir);
   expect(sections["rooms"]).toMatchObject({ command, dir: "- ./odd: name", release: "v1" });
+  expect(config.services["rooms"]?.session.key).toEqual(key);
 });
 
 test("the configuration is found in a directory above, and its state directory even while the file is in disorder", async () => {

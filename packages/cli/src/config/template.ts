@@ -1,13 +1,23 @@
+import type { KeyPlace } from "@holdover/core";
 import { stringify } from "yaml";
+import type { SourceHints } from "../app/source-hints.ts";
 
 export interface TemplateAnswers {
-  service: string;
-  command: string;
-  dir: string;
+  readonly service: string;
+  readonly command: string;
+  readonly dir: string;
+  readonly key: readonly KeyPlace[];
 }
 
-/** A first holdover.yaml: what is needed, and what is worth knowing as comments with the defaults. */
-export function configTemplate({ service, command, dir }: TemplateAnswers): string {
+/**
+ * A first holdover.yaml: what is needed, and what is worth knowing as comments with the defaults.
+ * @param hints what the sources suggest: told in comments, and never taken by itself
+ */
+export function configTemplate({ service, command, dir, key }: TemplateAnswers, hints: SourceHints): string {
+  const found = hints.keys.map(({ what, where }) => `      # ${flow([what])} # seen in ${where}\n`).join("");
+  const health = hints.health
+    ? `    # health: { path: ${hints.health.what} } # seen in ${hints.health.where}; where left out, a TCP connection is enough`
+    : "    # health: { path: /health } # where left out, a TCP connection is enough";
   return `# What Holdover runs, and by which rules. All keys with their meaning: schema/holdover.schema.json
 
 listen: 127.0.0.1:8080 # where clients connect
@@ -29,14 +39,14 @@ services:
     # hosts: [app.example.com] # any host where left out
 
     session:
-      # Where a request carries its session key; the first place that has one counts.
-      # Without any, HTTP gets a signed cookie, and an upgraded connection is a session of its own.
-      key: []
-      # key: [{ path: /rooms/:room }, { query: room }, { header: x-room }, { cookie: room }]
-      # How long a session without a connection keeps its place.
+      # Where a request carries its session key; the first place that has one counts. Everybody with the same key reaches
+      # the same process of the same release. Without any, HTTP gets a signed cookie, and an upgraded connection is a
+      # session of its own.
+      key: ${flow(key)}
+${found || "      # [{ path: /rooms/:room }, { query: room }, { header: x-room }, { cookie: room }]\n"}      # How long a session without a connection keeps its place.
       linger: 60s
 
-    # health: { path: /health } # where left out, a TCP connection is enough
+${health}
 
     # A command that must exit with 0 before a release gets traffic; HOLDOVER_URL is a fresh instance.
     # gate: { command: node check.js }
@@ -51,4 +61,11 @@ services:
 /** A text as a YAML scalar on one line, quoted where it has to be. */
 function scalar(text: string): string {
   return stringify(text, { lineWidth: 0, defaultStringType: "PLAIN", blockQuote: false }).trimEnd();
+}
+
+function flow(places: readonly KeyPlace[]): string {
+  return stringify(places, { collectionStyle: "flow", lineWidth: 0 })
+    .trimEnd()
+    .replaceAll("[ ", "[")
+    .replaceAll(" ]", "]");
 }

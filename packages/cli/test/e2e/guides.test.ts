@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -44,11 +45,12 @@ async function count(url: string): Promise<Counted> {
 
 /** The service of a guide, as it stands there. @param file what the guide calls its code */
 async function startGuide(guide: string, file: string): Promise<Cluster> {
-  const { ts, yaml } = await blocksOf(guide);
+  const { ts, js, yaml } = await blocksOf(guide);
   // Where a snapshot of it finds the packages.
   const dir = await mkdtemp(join(REPOSITORY, ".holdover-guide-"));
   endings.push(() => rm(dir, { recursive: true }));
-  await writeFile(join(dir, file), ts ?? "");
+  await writeFile(join(dir, file), ts ?? js ?? "");
+  await writeFile(join(dir, "package.json"), '{ "type": "module" }');
   const { services } = parse(yaml ?? "") as { services: Record<string, object> };
   const [[name, service] = ["", {}]] = Object.entries(services);
   const cluster = await startCluster({ services: { [name]: { ...service, dir, release: "v1" } } });
@@ -110,6 +112,36 @@ test("the pool of its guide goes on with a job where the worker was that was kil
   expect(second.fence).toBeGreaterThan(first.fence);
   await reported.promise;
   expect(reports).toEqual([second.instance]);
+});
+
+test("the whole app of the guide on bringing one keeps its rooms over a deploy, and ends by itself when told to", async () => {
+  const cluster = await startGuide("own-app.md", "server.js");
+  const members: WebSocket[] = [];
+  const join = async (room: string) => {
+    const socket = new WebSocket(`${cluster.url.replace("http", "ws")}/?room=${room}`);
+    members.push(socket);
+    await once(socket, "open");
+    return socket;
+  };
+  const [ana, bo] = [await join("lobby"), await join("lobby")];
+  await cluster.succeed("deploy", "talk", "--release", "v2");
+  const late = await join("lobby");
+  await join("garden");
+  const heard = Promise.all([ana, bo, late].map((socket) => once(socket, "message")));
+  late.send("hello");
+  expect((await heard).map(([data]) => String(data))).toEqual(["hello", "hello", "hello"]);
+  const sessions = await cluster.json<{ key: string; release: string; connections: number }[]>("sessions");
+  expect(sessions.map(({ key, release, connections }) => ({ key, release, connections }))).toEqual([
+    { key: "lobby", release: "v1", connections: 3 },
+    { key: "garden", release: "v2", connections: 1 },
+  ]);
+  expect(await (await fetch(cluster.url)).text()).toBe("release v2\n");
+
+  for (const socket of members) socket.terminate();
+  await cluster.succeed("down");
+  const log = await readFile(`${cluster.stateDir}/logs/host.log`, "utf8");
+  const ends = log.split("\n").filter((line) => line.includes('"instance-ended"'));
+  expect(ends.filter((line) => line.includes('"problem":"exit code 0"'))).toHaveLength(4);
 });
 
 interface Opened {
