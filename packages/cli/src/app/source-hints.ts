@@ -3,7 +3,7 @@ import { keyPlaceText } from "../config/key-places.ts";
 import type { Source } from "./sources.ts";
 
 /** Something that the sources of an application suggest, and the place where they do: `server.js:12`. */
-export interface Hint<What> {
+interface Hint<What> {
   readonly what: What;
   readonly where: string;
 }
