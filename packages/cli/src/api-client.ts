@@ -21,6 +21,7 @@ import type {
   InstanceView,
   LiveSessionView,
   MembershipView,
+  MovedView,
   NewTokenView,
   OpenedSessionView,
   PreparedView,
@@ -32,6 +33,7 @@ import type {
   RollbackRequest,
   RotateRequest,
   ServiceView,
+  SignInLinkView,
   StatusView,
   TokenRequest,
   TokenView,
@@ -229,6 +231,11 @@ export class ApiClient {
     return this.#post(`${servicePath(service)}/sessions`, body);
   }
 
+  /** Has one session placed anew. */
+  async moveSession(service: string, key: string): Promise<MovedView> {
+    return this.#post(`${servicePath(service)}/sessions/move`, { key });
+  }
+
   /** Sessions that are over, newest first. */
   async history({ service, release, limit }: SessionFilter): Promise<readonly EndedSessionView[]> {
     const answer = await this.#get<{ sessions: EndedSessionView[] }>("/v1/history", { service, release, limit });
@@ -278,6 +285,11 @@ export class ApiClient {
 
   async revokeToken(name: string): Promise<void> {
     await this.#delete(`/v1/tokens/${encodeURIComponent(name)}`);
+  }
+
+  /** What is put after the API's address to let a browser in, once. */
+  async signInLink(): Promise<SignInLinkView> {
+    return this.#post("/v1/sign-in-links", {});
   }
 
   /** The epoch, the signing keys and the members. */

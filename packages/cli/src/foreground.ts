@@ -1,8 +1,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { formatDuration, type AuditEntry, type HoldoverConfig } from "@holdover/core";
+import { ApiClient } from "./api-client.ts";
 import { startHost, type Addresses, type Host } from "./host-process.ts";
+import { signInLink } from "./sign-in-link.ts";
 import { createSignalCount } from "./signal-count.ts";
+import { stateDirOf } from "./state-dir.ts";
 import { VERSION } from "./version.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -13,6 +16,8 @@ export interface ForegroundOptions {
   readonly stateDir: string;
   readonly json: boolean;
   readonly print: (line: string) => void;
+  /** What is printed is seen by whoever started it, and kept nowhere. */
+  readonly isTerminal: boolean;
   /** Tells a parent that waits for it. */
   readonly onReady: (addresses: Addresses) => void;
   /** Tells it that no new session is taken any more. */
@@ -55,12 +60,9 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
       config,
       configDir: options.configDir,
       stateDir: options.stateDir,
-      onReady: (addresses) => {
-        print(
-          json
-            ? JSON.stringify({ ready: true, pid: process.pid, ...addresses })
-            : banner(addresses, options).join("\n"),
-        );
+      onReady: async (addresses) => {
+        if (json) print(JSON.stringify({ ready: true, pid: process.pid, ...addresses }));
+        else print(banner(addresses, options, await wayIn(options)).join("\n"));
         options.onReady(addresses);
       },
       onNotice: (entry) => {
@@ -87,7 +89,15 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   }
 }
 
-function banner(addresses: Addresses, { config, configDir }: ForegroundOptions): string[] {
+/** How to see the dashboard: by a link, where it goes to a terminal and into no log. */
+async function wayIn({ stateDir, isTerminal }: ForegroundOptions): Promise<string> {
+  const command = "npx holdover dashboard";
+  const state = stateDirOf(stateDir);
+  const link = isTerminal ? await signInLink(new ApiClient(state.apiSocket), state).catch(() => null) : null;
+  return link ? `${link.url}   works once, for 10 minutes; another: ${command}` : `${command}   makes a link to it`;
+}
+
+function banner(addresses: Addresses, { config, configDir }: ForegroundOptions, dashboard: string): string[] {
   const [[name, service] = ["SERVICE", undefined]] = Object.entries(config.services);
   const query = service?.session.key.find((place) => "query" in place);
   const example = query && service?.hosts.length === 0 ? `   try ${addresses.listen}/?${query.query}=lobby` : "";
@@ -97,6 +107,7 @@ function banner(addresses: Addresses, { config, configDir }: ForegroundOptions):
   return [
     `Holdover ${VERSION} is up.`,
     "",
+    `  dashboard ${dashboard}`,
     `  clients   ${addresses.listen}${example}`,
     `  API       ${addresses.api}   token in ${addresses.tokenFile}; what it can do: ${addresses.api}/openapi.json`,
     "",

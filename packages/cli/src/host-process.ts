@@ -45,7 +45,7 @@ export interface HostOptions {
   /** Relative directories in the configuration are relative to this one. */
   readonly configDir: string;
   readonly stateDir: string;
-  readonly onReady: (addresses: Addresses) => void;
+  readonly onReady: (addresses: Addresses) => void | Promise<void>;
   /** Something that a person who watches wants to know. */
   readonly onNotice: (entry: AuditEntry) => void;
   readonly onClosing: (live: number, how: "finish" | "cut") => void;
@@ -196,7 +196,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     await writeWhole(state.hostPid, `${process.pid}\n`);
     // The last of the files: who waits for it finds all the others.
     await writeWhole(state.addresses, `${JSON.stringify(addresses)}\n`);
-    options.onReady(addresses);
+    await options.onReady(addresses);
 
     const closed = closing.promise.then(() =>
       each(

@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { createCli, type Cli } from "./cli.ts";
 import { addAudit } from "./commands/audit.ts";
 import { addCompat } from "./commands/compat.ts";
+import { addDashboard } from "./commands/dashboard.ts";
 import { addDeploy } from "./commands/deploy.ts";
 import { addDown } from "./commands/down.ts";
 import { addForecast } from "./commands/forecast.ts";
@@ -93,6 +94,7 @@ const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
   addInit,
   addUp,
   addDown,
+  addDashboard,
   addDeploy,
   addStatus,
   addReleases,

@@ -6,6 +6,7 @@ import { addExamples } from "../help-text.ts";
 import { readCount } from "../option-values.ts";
 import { age, moment } from "../output/moment.ts";
 import { table } from "../output/table.ts";
+import { addMoveSession } from "./move-session.ts";
 import { addOpenSession } from "./open-session.ts";
 
 interface SessionsOptions {
@@ -35,6 +36,7 @@ export function addSessions(program: Command, cli: Cli): void {
     ["holdover sessions --ended --limit 20", "how the last ones ended"],
   ]);
   addOpenSession(command, cli);
+  addMoveSession(command, cli);
 }
 
 async function sessions(cli: Cli, service: string | undefined, options: SessionsOptions): Promise<number> {

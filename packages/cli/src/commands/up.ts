@@ -41,7 +41,10 @@ async function runUp({ configFile, detach, json }: UpOptions): Promise<number> {
     const { startInBackground } = await import("../background.ts");
     const { pid, ...addresses } = await startInBackground(file, stateDir);
     if (json) console.log(JSON.stringify({ ready: true, pid, ...addresses }));
-    else console.log(`Holdover serves ${addresses.listen} in the background (pid ${pid}); the API: ${addresses.api}`);
+    else {
+      console.log(`Holdover serves ${addresses.listen} in the background (pid ${pid}); the API: ${addresses.api}`);
+      console.log("See it: npx holdover dashboard");
+    }
     return 0;
   }
   const { runForeground } = await import("../foreground.ts");
@@ -54,6 +57,7 @@ async function runUp({ configFile, detach, json }: UpOptions): Promise<number> {
       stateDir,
       json,
       print: (line) => console.log(line),
+      isTerminal: process.stdout.isTTY,
       onReady: (addresses) => tellParent({ type: "ready", addresses }),
       onClosing: () => tellParent({ type: "closing" }),
     });
