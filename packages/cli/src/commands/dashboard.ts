@@ -19,7 +19,7 @@ export function addDashboard(program: Command, cli: Cli): void {
     .action(cli.action(async ({ print = false }: { readonly print?: boolean }) => dashboard(cli, print)));
   addExamples(command, [
     ["holdover dashboard", "see what is happening"],
-    ["holdover dashboard --print", "a link for a browser elsewhere: forward the API's port to it, `ssh -L`"],
+    ["holdover dashboard --print", "a link, for a browser elsewhere"],
   ]);
 }
 
