@@ -48,6 +48,7 @@ export * from "./ports/signer.ts";
 export * from "./ports/table-cache.ts";
 export * from "./ports/token-store.ts";
 export * from "./release.ts";
+export * from "./request-id.ts";
 export * from "./residual-life.ts";
 export * from "./restart.ts";
 export * from "./restart-plan.ts";

@@ -1,7 +1,6 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import type { ErrorBody, HoldoverError } from "@holdover/core";
-import { REQUEST_FIELD } from "./request-id.ts";
+import { REQUEST_FIELD, type ErrorBody, type HoldoverError } from "@holdover/core";
 import { softClose } from "./soft-close.ts";
 
 /**

@@ -1,7 +1,7 @@
 import type { IncomingMessage, InformationEvent, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { REQUEST_FIELD } from "@holdover/core";
 import { endToEndFields, trailerFields, valuesOf } from "./end-to-end-fields.ts";
-import { REQUEST_FIELD } from "./request-id.ts";
 
 /**
  * The head of an instance's answer at the most, bytes: four times what node:http takes by default, since an application

@@ -1,10 +1,21 @@
+import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import { pathWithoutKey, type HoldoverError, type RoutedService } from "@holdover/core";
+import {
+  givenRequestId,
+  isRequestIdField,
+  pathWithoutKey,
+  requestIdFields,
+  requestIds,
+  type HoldoverError,
+  type RoutedService,
+} from "@holdover/core";
 import type { Hold } from "./hold.ts";
 import type { RequestHead } from "./request-head.ts";
-import { isRequestIdField, newRequestId, requestIdFields, requestIdOf } from "./request-id.ts";
 import type { RequestLog } from "./request-log.ts";
 import type { RequestTrace, Tracing } from "./tracing.ts";
+
+/** An id that begins so is this process's. */
+const newRequestId = requestIds(randomBytes(6).toString("hex"));
 
 export interface RequestRecordsOptions {
   /** Left out: nothing is written. */
@@ -32,7 +43,7 @@ export class RequestRecord {
   /** @param raw the fields of the request, names and values in turn; null for what is none */
   constructor(options: RequestRecordsOptions, raw: readonly string[] | null) {
     this.#options = options;
-    this.id = raw ? requestIdOf(raw) : newRequestId();
+    this.id = (raw && givenRequestId(raw)) ?? newRequestId();
   }
 
   /** It is known which service it is for. */

@@ -1,6 +1,6 @@
 import { request as startRequest, ServerResponse, type ClientRequest, type IncomingMessage } from "node:http";
 import { connect, type Socket } from "node:net";
-import { asHoldoverError, type HoldoverError } from "@holdover/core";
+import { asHoldoverError, REQUEST_FIELD, type HoldoverError } from "@holdover/core";
 import { answerOnSocket } from "./answer.ts";
 import { endToEndFields, tokensOf, valuesOf } from "./end-to-end-fields.ts";
 import {
@@ -16,7 +16,6 @@ import {
 import type { EndHow, HeldConnection, Hold } from "./hold.ts";
 import { boundConnecting } from "./http-forward.ts";
 import { instanceFields, type RoutedRequest } from "./instance-request.ts";
-import { REQUEST_FIELD } from "./request-id.ts";
 import { ANSWER_HEAD_BYTES, framingProblem, passAnswer, passInterim, type PassedAnswer } from "./pass-answer.ts";
 import { softClose } from "./soft-close.ts";
 import { isIdempotent, Tries } from "./tries.ts";

@@ -503,6 +503,8 @@ export interface RunningApi {
   readonly clock: ReturnType<typeof createManualClock>;
   /** What the API logged, as one line each. */
   readonly logged: string[];
+  /** The calls that the API logged. */
+  readonly calls: Readonly<Record<string, unknown>>[];
   readonly socketPath: string;
   readonly url: string;
   /** By the unix socket. */
@@ -523,6 +525,7 @@ export async function startApi(
   const audit = createMemoryAuditLog();
   const clock = createManualClock();
   const logged: string[] = [];
+  const calls: RunningApi["calls"] = [];
   const tell = (fields: Readonly<Record<string, unknown>>, message: string) =>
     void logged.push(`${message} ${fields["err"] instanceof Error ? fields["err"].message : JSON.stringify(fields)}`);
   const api = await createApi({
@@ -538,7 +541,7 @@ export async function startApi(
     ready: () => null,
     metrics: async () => "holdover_link_up 1\n",
     clock,
-    log: { warn: tell, error: tell },
+    log: { info: (fields) => void calls.push(fields), warn: tell, error: tell },
     ...over,
   });
   const socketPath = join(dir, "run", "control.sock");
@@ -550,6 +553,7 @@ export async function startApi(
     audit,
     clock,
     logged,
+    calls,
     socketPath,
     url,
     bySocket: (path, call) => send({ socketPath, path }, call),

@@ -4,4 +4,9 @@ export interface ApiLog {
   error(fields: Readonly<Record<string, unknown>>, message: string): void;
 }
 
-export const SILENT: ApiLog = { warn: () => {}, error: () => {} };
+/** The same, and where calls are told of. */
+export interface CallLog extends ApiLog {
+  info(fields: Readonly<Record<string, unknown>>, message: string): void;
+}
+
+export const SILENT: CallLog = { info: () => {}, warn: () => {}, error: () => {} };

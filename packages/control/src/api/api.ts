@@ -16,8 +16,9 @@ import type { AuditSigning } from "../audit-signing.ts";
 import type { AuditSinkState } from "../audit-sinks.ts";
 import type { Operations } from "../operations.ts";
 import { createGate, pathOf } from "./access.ts";
-import { SILENT, type ApiLog } from "./api-log.ts";
+import { SILENT, type ApiLog, type CallLog } from "./api-log.ts";
 import { addAuditRoutes } from "./audit-routes.ts";
+import { addCallLog, callId } from "./call-log.ts";
 import { openCertificate, type TlsFiles } from "./certificate.ts";
 import { createEventStreams } from "./event-streams.ts";
 import { countFailedCalls } from "./failed-calls.ts";
@@ -90,7 +91,7 @@ export interface ApiOptions {
   /** The text of /metrics. */
   readonly metrics: () => Promise<string>;
   readonly clock?: Clock;
-  readonly log?: ApiLog;
+  readonly log?: CallLog;
 }
 
 /** Whoever can open the unix socket. */
@@ -147,12 +148,15 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   const app: App = fastify({
     bodyLimit: BODY_BYTES,
     routerOptions: { maxParamLength: 256 },
+    genReqId: callId,
     frameworkErrors: (error, _request, reply) => fail(error, reply),
   }).withTypeProvider<ZodTypeProvider>();
 
   function fail(thrown: unknown, reply: FastifyReply): void {
     const failure = failureOf(thrown);
-    if (failure.code === "INTERNAL") log.error({ err: failure.cause ?? failure }, failure.message);
+    if (failure.code === "INTERNAL") {
+      log.error({ err: failure.cause ?? failure, request: reply.request.id }, failure.message);
+    }
     // As text, so that no schema of an answer can stand between an error and whoever has to read it.
     void reply.code(failure.status).type("application/json; charset=utf-8").serializer(String).send(bodyOf(failure));
   }
@@ -199,6 +203,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       return typeof name === "string" ? `${way}:${name}` : way;
     },
   };
+  addCallLog(app, context, log);
   addServiceRoutes(app, context);
   addSessionRoutes(app, context);
   addPlanningRoutes(app, context);

@@ -22,12 +22,12 @@ export function tellHost(scrape: Scrape, { router }: StatusView, { silentMs, hos
   scrape.gauge("holdover_host_heap_used_bytes", "JavaScript heap that the host process uses.", host.heapUsedBytes);
   const lag = scrape.gauges(
     "holdover_host_event_loop_lag_seconds",
-    "How late the event loop of the host was within half a minute, by quantile.",
-    ["quantile"],
+    "How late the event loop of the host was within half a minute.",
+    ["stat"],
   );
-  lag.add({ quantile: "0.5" }, host.loopLag.p50S);
-  lag.add({ quantile: "0.99" }, host.loopLag.p99S);
-  lag.add({ quantile: "1" }, host.loopLag.maxS);
+  lag.add({ stat: "p50" }, host.loopLag.p50S);
+  lag.add({ stat: "p99" }, host.loopLag.p99S);
+  lag.add({ stat: "max" }, host.loopLag.maxS);
   const { events } = host;
   scrape.gauge(
     "holdover_events_waiting",

@@ -5,7 +5,7 @@ import type { MetricsSources } from "./metrics.ts";
 
 /** For the tests of metrics: sources of which every metric has a series, but for those of sinks. */
 
-export function latenciesOf(...ms: number[]) {
+function latenciesOf(...ms: number[]) {
   const counts = new LatencyCounts();
   for (const one of ms) counts.add(one);
   return counts.read();

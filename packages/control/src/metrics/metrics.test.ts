@@ -43,9 +43,9 @@ describe("a scrape", () => {
       'holdover_release_deadline_timestamp_seconds{service="consultation",release="v1"} 90.5',
     ]);
     expect(named(series, "holdover_release_retires_timestamp_seconds")).toEqual([
-      'holdover_release_retires_timestamp_seconds{service="consultation",release="v1",quantile="0.1"} 60',
-      'holdover_release_retires_timestamp_seconds{service="consultation",release="v1",quantile="0.5"} 70',
-      'holdover_release_retires_timestamp_seconds{service="consultation",release="v1",quantile="0.9"} 90',
+      'holdover_release_retires_timestamp_seconds{service="consultation",release="v1",bound="low"} 60',
+      'holdover_release_retires_timestamp_seconds{service="consultation",release="v1",bound="median"} 70',
+      'holdover_release_retires_timestamp_seconds{service="consultation",release="v1",bound="high"} 90',
     ]);
     expect(series.get('holdover_release_would_cut_sessions{service="consultation",release="v1"}')).toBe("1.5");
     expect(named(series, "holdover_instances").slice(3)).toEqual([

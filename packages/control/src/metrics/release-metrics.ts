@@ -127,8 +127,8 @@ function tellWindows(scrape: Scrape, live: readonly Shown[]): void {
   );
   const retires = scrape.gauges(
     "holdover_release_retires_timestamp_seconds",
-    "Unix time at which a release will have retired, by quantile of the forecast.",
-    [...OF_RELEASE, "quantile"],
+    "Unix time at which a release will have retired: the median of the forecast, and the ends of its 80% interval.",
+    [...OF_RELEASE, "bound"],
   );
   for (const { labels, release } of live) {
     const { retention, sessions } = release;
@@ -140,16 +140,16 @@ function tellWindows(scrape: Scrape, live: readonly Shown[]): void {
       budget.add(labels, retention.allowedCuts);
       if (sessions) over.add(labels, Math.max(0, sessions.open + sessions.lingering - retention.allowedCuts));
     }
-    for (const [quantile, atMs] of quantilesOf(retention.retires)) retires.add({ ...labels, quantile }, atMs / 1000);
+    for (const [bound, atMs] of boundsOf(retention.retires)) retires.add({ ...labels, bound }, atMs / 1000);
   }
 }
 
-function quantilesOf(forecast: RetirementView | null): readonly (readonly [string, number])[] {
+function boundsOf(forecast: RetirementView | null): readonly (readonly [string, number])[] {
   if (!forecast) return [];
   return [
-    ["0.1", forecast.lowMs],
-    ["0.5", forecast.medianMs],
-    ["0.9", forecast.highMs],
+    ["low", forecast.lowMs],
+    ["median", forecast.medianMs],
+    ["high", forecast.highMs],
   ];
 }
 

@@ -1,6 +1,4 @@
-import { randomBytes } from "node:crypto";
-
-/** Names a request for people who look for it in logs: towards clients and instances in this field. */
+/** Names a request for people who look for it in logs: towards clients and instances it stands in this field. */
 export const REQUEST_FIELD = "Holdover-Request";
 /** What most applications and proxies call theirs. */
 const COMMON_FIELD = "X-Request-Id";
@@ -11,22 +9,25 @@ const COMMON = COMMON_FIELD.toLowerCase();
 /** What a client may call its request: long enough for any id in use, and nothing that a log or a shell would stumble over. */
 const SANE = /^[\w.~+/=:@-]{1,128}$/;
 
-/** No two processes share it, so an id that begins with it is this process's. */
-const PREFIX = randomBytes(6).toString("hex");
-let made = 0;
-
 /**
- * What a request is called: what its client calls it, in `Holdover-Request` or else in `X-Request-Id`, where that is sane
- * and said once; else a name of our own.
- * @param raw names and values in turn
+ * What a client calls its request, in `Holdover-Request` or else in `X-Request-Id`; null where that is not sane, or said
+ * twice.
+ * @param raw the fields of the request, names and values in turn
  */
-export function requestIdOf(raw: readonly string[]): string {
-  return given(raw, OURS) ?? given(raw, COMMON) ?? newRequestId();
+export function givenRequestId(raw: readonly string[]): string | null {
+  return given(raw, OURS) ?? given(raw, COMMON);
 }
 
-export function newRequestId(): string {
-  made += 1;
-  return `${PREFIX}-${made.toString(36)}`;
+/**
+ * Names for requests that have none.
+ * @param prefix one that no other process has
+ */
+export function requestIds(prefix: string): () => string {
+  let made = 0;
+  return () => {
+    made += 1;
+    return `${prefix}-${made.toString(36)}`;
+  };
 }
 
 /** The fields by which an instance is told, names and values in turn. */
