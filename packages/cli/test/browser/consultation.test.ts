@@ -1,0 +1,178 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { harm, measure, type SideMeasures, type WatchedSide } from "@holdover/testkit/call-measures";
+import { artefact, findChromium, openChromium } from "@holdover/testkit/chromium";
+import { REPOSITORY, startCluster, type Cluster } from "@holdover/testkit/cluster";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { joinCall, type Caller } from "./call-page.ts";
+import { commandLine, type Operator } from "./operator.ts";
+
+/** Between two steps one goes on talking for so long, ms: what a step does to the call shows within it. */
+const TALK_MS = 3_000;
+/** Where the control stands still for longer, ms, the machine is too busy to prove anything. */
+const TOO_BUSY_MS = 2_000;
+
+const V1 = join(REPOSITORY, "examples", "consultation");
+const V2 = join(REPOSITORY, "examples", "consultation-v2");
+
+const service = {
+  dir: V1,
+  release: "v1",
+  command: ["node", "main.ts"],
+  instances: 2,
+  session: { key: [{ path: "/rooms/:room" }, { query: "room" }], linger: "2s" },
+  // Two cores that start browsers and releases at once let an answer wait.
+  health: { path: "/livez", startTimeout: "60s", interval: "5s", timeout: "5s" },
+  retention: { policy: "until-empty", floor: "0s", grace: "20s" },
+};
+
+const inWords = ({ name, frames, longestGapMs, longestSilenceMs, freezes }: SideMeasures): string =>
+  `  ${name}: ${frames} frames, longest gap ${longestGapMs} ms, longest silence ${longestSilenceMs} ms, ${freezes} freezes\n`;
+
+const chromium = await findChromium("that a video call outlives deploys (consultation.test.ts)");
+
+describe.skipIf(chromium.path === null)("a video call", () => {
+  let cluster: Cluster;
+  /** Another Holdover, which nobody touches: what the machine does to a call, whatever is deployed. */
+  let quiet: Cluster;
+  let operator: Operator;
+  /** One for advisors and one for customers: what a browser does to a call it does to its control. */
+  let browsers: readonly [advisors: Browser, customers: Browser];
+  let control: readonly Caller[];
+
+  beforeAll(async () => {
+    const path = chromium.path ?? "";
+    [cluster, quiet] = await Promise.all([
+      startCluster({ services: { consultation: service } }),
+      startCluster({ services: { consultation: { ...service, instances: 1 } } }),
+    ]);
+    browsers = await Promise.all([openChromium(path), openChromium(path)]);
+    operator = commandLine(cluster, "consultation");
+    for (const one of [cluster, quiet])
+      await one.until("v1 is current", (status) => status.services[0]?.current === "v1", 90_000);
+    control = await callOfTwo(quiet, "control", "control ");
+  });
+
+  afterAll(async () => {
+    await Promise.all(browsers.map((browser) => browser.close()));
+    await Promise.all([cluster, quiet].map((one) => one.stop()));
+  });
+
+  const enter = (where: Cluster, room: string, role: "advisor" | "customer", name: string): Promise<Caller> =>
+    joinCall(browsers[role === "advisor" ? 0 : 1], where.url, { room, role, name });
+  const callOfTwo = async (where: Cluster, room: string, prefix = ""): Promise<[advisor: Caller, customer: Caller]> => {
+    const advisor = await enter(where, room, "advisor", `${prefix}advisor`);
+    const customer = await enter(where, room, "customer", `${prefix}customer`);
+    await Promise.all([advisor.sees(1), customer.sees(1)]);
+    return [advisor, customer];
+  };
+  const talk = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, TALK_MS));
+  const mark = (call: readonly Caller[]): Promise<unknown> =>
+    Promise.all([...call, ...control].map((caller) => caller.mark()));
+  const picture = async (caller: Caller, name: string): Promise<void> => {
+    await caller.page.screenshot({ path: await artefact(`${name}.png`) });
+  };
+  const stateOf = async (release: string): Promise<string | undefined> =>
+    (await cluster.status()).services[0]?.releases.find(({ id }) => id === release)?.state;
+  /** What both sides of the call and of its control have seen since the mark; kept as `name`.json. */
+  const sides = async (call: readonly Caller[], name: string): Promise<[WatchedSide[], WatchedSide[]]> => {
+    const seen = await Promise.all([...call, ...control].map((caller) => caller.side()));
+    const measures = seen.map(measure);
+    await writeFile(await artefact(`${name}.json`), JSON.stringify({ measures, seen }));
+    process.stdout.write(measures.map(inWords).join(""));
+    const controls = seen.slice(call.length);
+    expect(harm(controls, controls), "the control call goes on").toEqual([]);
+    const busyMs = Math.max(...measures.slice(call.length).map(({ longestGapMs }) => longestGapMs));
+    expect(busyMs, "this machine is too busy to prove anything").toBeLessThan(TOO_BUSY_MS);
+    return [seen.slice(0, call.length), controls];
+  };
+
+  test("never freezes while releases come and go, and its release retires when it has ended", async () => {
+    const call = await callOfTwo(cluster, "call");
+    const [advisor, customer] = call;
+    const place = await advisor.place();
+    expect(place.release).toBe("v1");
+    await customer.write("Good morning");
+    await customer.agree();
+    await picture(advisor, "call-before");
+    await mark(call);
+    await talk();
+
+    await operator.deploy("v2", V2);
+    await advisor.write("There is a v2 now");
+    await talk();
+    // Somebody waits alone in a room that was opened on v2.
+    const waiting = await enter(cluster, "waiting", "customer", "waiting");
+    expect((await waiting.place()).release).toBe("v2");
+    await waiting.write("Is anybody there?");
+    await picture(advisor, "call-during");
+
+    await operator.rollback();
+    await talk();
+    await operator.deploy("v3", V2);
+    await talk();
+
+    // A third one joins the call; and the control too, since that is work for the machine.
+    const [second, third] = await Promise.all([
+      enter(cluster, "call", "customer", "second"),
+      enter(quiet, "control", "customer", "control second"),
+    ]);
+    await Promise.all([...call, ...control, second, third].map((caller) => caller.sees(2)));
+    const said = ["customer: Good morning", "advisor: There is a v2 now"];
+    for (const caller of [...call, second]) {
+      expect(await caller.place()).toEqual(place);
+      expect(await caller.lines()).toEqual(said);
+      expect(await caller.agreed()).toMatch(/^customer agreed/);
+    }
+    await picture(advisor, "call-after");
+
+    const newCall = await callOfTwo(cluster, "new", "new ");
+    for (const caller of newCall) expect((await caller.place()).release).toBe("v3");
+    await picture(newCall[0], "call-on-v3");
+
+    // Whoever waits on v2 is asked to move, and is on v3 with what was written.
+    await operator.expire("v2");
+    await expect.poll(() => waiting.place()).toMatchObject({ release: "v3" });
+    expect(await waiting.lines()).toEqual(["waiting: Is anybody there?"]);
+    await talk();
+
+    const [seen, controls] = await sides(call, "call");
+    expect(harm(seen, controls)).toEqual([]);
+
+    expect(await stateOf("v1")).toBe("retained");
+    const before = await cluster.instancePids();
+    const pids = [...before].flatMap(([instance, pid]) => (instance.includes("v1") ? [pid] : []));
+    expect(pids).toHaveLength(2);
+    await Promise.all([...call, ...newCall, second, third, waiting].map((caller) => caller.hangUp()));
+    await cluster.until("v1 has retired", async () => (await stateOf("v1")) === "retired");
+    for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+  });
+
+  test("that is broken on purpose is found to be: its instance is killed, and its media with it", async () => {
+    const call = await callOfTwo(cluster, "broken");
+    const [advisor, customer] = call;
+    await customer.agree();
+    await advisor.write("Good morning");
+    await mark(call);
+    await talk();
+
+    const { instance } = await advisor.place();
+    await cluster.kill({ instance });
+    await expect.poll(() => Promise.all(call.map((caller) => caller.connections()))).toEqual([2, 2]);
+    await Promise.all(call.map((caller) => caller.sees(1)));
+    const [seen, controls] = await sides(call, "call-broken");
+    const found = harm(seen, controls);
+    for (const name of ["advisor", "customer"]) {
+      expect(found).toContainEqual(expect.stringMatching(`^${name}: no frame for`));
+      expect(found).toContainEqual(expect.stringMatching(`^${name}: 2 peer connections`));
+    }
+
+    // What was kept is there, on another instance.
+    for (const caller of call) {
+      expect((await caller.place()).instance).not.toBe(instance);
+      expect(await caller.lines()).toEqual(["advisor: Good morning"]);
+      expect(await caller.agreed()).toMatch(/^customer agreed/);
+    }
+  });
+});
