@@ -16,7 +16,7 @@ function side(
     };
     return { ...sample, ...changed(sample, index) };
   });
-  return { name, samples, connections: 1, negotiations: 0 };
+  return { name, samples, untilMs: 14_900, connections: 1, negotiations: 0 };
 }
 
 /** No frame, or no sound, from one sample to another. */
@@ -61,6 +61,14 @@ describe("the measures of a call", () => {
 
   test("a picture that stands still to the end is a gap to the end", () => {
     expect(measure(side("advisor", still("framesDecoded", 30, 100))).longestGapMs).toBe(6900);
+  });
+
+  test("a connection that is gone has a gap to the end, however good it was", () => {
+    const { samples, ...rest } = side("advisor");
+    expect(harm([{ ...rest, samples: samples.slice(0, 60) }], control)).toEqual([
+      "advisor: no frame for 4000 ms, more than 300 ms",
+      "advisor: no sound for 4000 ms, more than 300 ms",
+    ]);
   });
 
   test("a page that was not sampled for a while has a gap for as long, whatever was decoded meanwhile", () => {

@@ -16,8 +16,10 @@ export interface MediaSample {
 /** One side of a call, as its page saw it. */
 export interface WatchedSide {
   readonly name: string;
-  /** From when the call was set up; in their order. */
+  /** In their order, all of one connection. */
   readonly samples: readonly MediaSample[];
+  /** When the last of them would have been due: what is missing at the end is a gap too. */
+  readonly untilMs: number;
   /** Peer connections that the page has ever made. */
   readonly connections: number;
   /** Changes of the signalling state, and wishes to change it, after the call was set up. */
@@ -46,16 +48,16 @@ interface Freeze {
   readonly toMs: number;
 }
 
-export function measure({ name, samples }: WatchedSide): SideMeasures {
+export function measure({ name, samples, untilMs }: WatchedSide): SideMeasures {
   const [first] = samples;
   const last = samples.at(-1);
   if (!first || !last) throw new Error(`${name} has no samples`);
   return {
     name,
-    lengthMs: last.atMs - first.atMs,
+    lengthMs: Math.round(untilMs - first.atMs),
     frames: last.framesDecoded - first.framesDecoded,
-    longestGapMs: longestGap(samples, ({ framesDecoded }) => framesDecoded),
-    longestSilenceMs: longestGap(samples, ({ audioPackets }) => audioPackets),
+    longestGapMs: longestGap(samples, untilMs, ({ framesDecoded }) => framesDecoded),
+    longestSilenceMs: longestGap(samples, untilMs, ({ audioPackets }) => audioPackets),
     freezes: last.freezes - first.freezes,
     frozenMs: last.frozenMs - first.frozenMs,
   };
@@ -97,13 +99,13 @@ function atOneTime(one: Freeze, other: Freeze): boolean {
 }
 
 /** The longest time from one growth of a count to the next, or to the end. */
-function longestGap(samples: readonly MediaSample[], count: (sample: MediaSample) => number): number {
+function longestGap(samples: readonly MediaSample[], untilMs: number, count: (sample: MediaSample) => number): number {
   let longest = 0;
-  let grown = samples[0];
-  for (const sample of samples.slice(1)) {
-    if (!grown) break;
+  let [grown] = samples;
+  for (const sample of samples) {
+    if (!grown || count(sample) <= count(grown)) continue;
     longest = Math.max(longest, sample.atMs - grown.atMs);
-    if (count(sample) > count(grown)) grown = sample;
+    grown = sample;
   }
-  return Math.round(longest);
+  return Math.round(Math.max(longest, grown ? untilMs - grown.atMs : 0));
 }

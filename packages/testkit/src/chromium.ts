@@ -22,7 +22,7 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
   // A camera that shows a turning pie, a microphone that beeps, and nobody who has to be asked for them.
-  "--use-fake-device-for-media-stream",
+  "--use-fake-device-for-media-stream=fps=10",
   "--use-fake-ui-for-media-stream",
   // Candidates with addresses: there is no mDNS to resolve names where tests run.
   "--disable-features=WebRtcHideLocalIpsWithMdns",

@@ -25,6 +25,7 @@ export interface Caller {
   mark(): Promise<void>;
   /** What this side has seen since the {@link mark}. */
   side(): Promise<WatchedSide>;
+  /** Hangs up, and closes the page. */
   hangUp(): Promise<void>;
 }
 
@@ -78,6 +79,7 @@ export async function joinCall(browser: Browser, url: string, { room, name, role
     async hangUp() {
       await page.click("#hang-up");
       await page.locator("#lobby").waitFor();
+      await context.close();
     },
   };
 }

@@ -38,16 +38,22 @@ export async function connectionsOf(page: Page): Promise<number> {
 }
 
 /**
- * What this side has seen since a moment, on the line that its first picture came in.
+ * What this side has seen since a moment, on the line and the connection that its first picture came in on.
  * @param sinceMs of the page's clock
  */
 export async function sideOf(page: Page, name: string, sinceMs: number): Promise<WatchedSide> {
-  const watch = await page.evaluate(() => globalThis.callWatch);
-  if (!watch) throw new Error(`${name} is not watched`);
-  const first = watch.samples.find(({ sample }) => sample.framesDecoded > 0)?.mid;
+  const { watch, untilMs } = await page.evaluate(() => ({
+    watch: globalThis.callWatch,
+    untilMs: performance.timeOrigin + performance.now(),
+  }));
+  const first = watch?.samples.find(({ sample }) => sample.framesDecoded > 0);
+  if (!watch || !first) throw new Error(`${name} has seen nothing`);
   return {
     name,
-    samples: watch.samples.flatMap(({ mid, sample }) => (mid === first && sample.atMs >= sinceMs ? [sample] : [])),
+    samples: watch.samples.flatMap(({ connection, mid, sample }) =>
+      connection === first.connection && mid === first.mid && sample.atMs >= sinceMs ? [sample] : [],
+    ),
+    untilMs,
     connections: watch.connections,
     negotiations: watch.negotiations.filter(({ atMs }) => atMs >= sinceMs).length,
   };

@@ -75,11 +75,14 @@ describe.skipIf(chromium.path === null)("a video call", () => {
   };
   const stateOf = async (release: string): Promise<string | undefined> =>
     (await cluster.status()).services[0]?.releases.find(({ id }) => id === release)?.state;
+  /** What was done when, epoch ms: for whoever reads the series. */
+  const steps: { readonly atMs: number; readonly what: string }[] = [];
+  const step = (what: string): void => void steps.push({ atMs: Date.now(), what });
   /** What both sides of the call and of its control have seen since the mark; kept as `name`.json. */
   const sides = async (call: readonly Caller[], name: string): Promise<[WatchedSide[], WatchedSide[]]> => {
     const seen = await Promise.all([...call, ...control].map((caller) => caller.side()));
     const measures = seen.map(measure);
-    await writeFile(await artefact(`${name}.json`), JSON.stringify({ measures, seen }));
+    await writeFile(await artefact(`${name}.json`), JSON.stringify({ measures, steps, seen }));
     process.stdout.write(measures.map(inWords).join(""));
     const controls = seen.slice(call.length);
     expect(harm(controls, controls), "the control call goes on").toEqual([]);
@@ -99,20 +102,38 @@ describe.skipIf(chromium.path === null)("a video call", () => {
     await mark(call);
     await talk();
 
+    step("deploy v2");
     await operator.deploy("v2", V2);
     await advisor.write("There is a v2 now");
     await talk();
+    step("somebody waits on v2");
     // Somebody waits alone in a room that was opened on v2.
     const waiting = await enter(cluster, "waiting", "customer", "waiting");
     expect((await waiting.place()).release).toBe("v2");
     await waiting.write("Is anybody there?");
     await picture(advisor, "call-during");
 
+    step("rollback");
     await operator.rollback();
     await talk();
+    step("deploy v3");
     await operator.deploy("v3", V2);
     await talk();
 
+    step("a new call");
+    const newCall = await callOfTwo(cluster, "new", "new ");
+    for (const caller of newCall) expect((await caller.place()).release).toBe("v3");
+    await picture(newCall[0], "call-on-v3");
+    await Promise.all(newCall.map((caller) => caller.hangUp()));
+
+    step("expire v2");
+    // Whoever waits on v2 is asked to move, and is on v3 with what was written.
+    await operator.expire("v2");
+    await expect.poll(() => waiting.place()).toMatchObject({ release: "v3" });
+    expect(await waiting.lines()).toEqual(["waiting: Is anybody there?"]);
+    await waiting.hangUp();
+
+    step("a third one joins");
     // A third one joins the call; and the control too, since that is work for the machine.
     const [second, third] = await Promise.all([
       enter(cluster, "call", "customer", "second"),
@@ -126,15 +147,7 @@ describe.skipIf(chromium.path === null)("a video call", () => {
       expect(await caller.agreed()).toMatch(/^customer agreed/);
     }
     await picture(advisor, "call-after");
-
-    const newCall = await callOfTwo(cluster, "new", "new ");
-    for (const caller of newCall) expect((await caller.place()).release).toBe("v3");
-    await picture(newCall[0], "call-on-v3");
-
-    // Whoever waits on v2 is asked to move, and is on v3 with what was written.
-    await operator.expire("v2");
-    await expect.poll(() => waiting.place()).toMatchObject({ release: "v3" });
-    expect(await waiting.lines()).toEqual(["waiting: Is anybody there?"]);
+    step("all are there");
     await talk();
 
     const [seen, controls] = await sides(call, "call");
@@ -144,7 +157,7 @@ describe.skipIf(chromium.path === null)("a video call", () => {
     const before = await cluster.instancePids();
     const pids = [...before].flatMap(([instance, pid]) => (instance.includes("v1") ? [pid] : []));
     expect(pids).toHaveLength(2);
-    await Promise.all([...call, ...newCall, second, third, waiting].map((caller) => caller.hangUp()));
+    await Promise.all([...call, second, third].map((caller) => caller.hangUp()));
     await cluster.until("v1 has retired", async () => (await stateOf("v1")) === "retired");
     for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow("ESRCH");
   });
@@ -157,6 +170,7 @@ describe.skipIf(chromium.path === null)("a video call", () => {
     await mark(call);
     await talk();
 
+    step("kill");
     const { instance } = await advisor.place();
     await cluster.kill({ instance });
     await expect.poll(() => Promise.all(call.map((caller) => caller.connections()))).toEqual([2, 2]);
