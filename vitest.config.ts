@@ -10,7 +10,12 @@ export const everywhere: NonNullable<ViteUserConfig["test"]> = {
 export default defineConfig({
   test: {
     ...everywhere,
-    include: ["packages/*/src/**/*.test.ts", "packages/*/test/**/*.test.ts", "scripts/**/*.test.ts"],
+    include: [
+      "packages/*/src/**/*.test.ts",
+      "packages/*/test/**/*.test.ts",
+      "examples/*/test/**/*.test.ts",
+      "scripts/**/*.test.ts",
+    ],
     exclude: [...configDefaults.exclude, "packages/cli/test/browser/**"],
     // Two cores: more workers only make the tests that start real processes slower and their deadlines tighter.
     maxWorkers: 2,

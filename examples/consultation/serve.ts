@@ -1,6 +1,7 @@
 // A video consultation in one process: the page, the line to each browser, the media and what the room keeps.
 import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { joinHoldover, type JoinedSession } from "@holdover/worker";
 import { WebSocketServer } from "ws";
 import { loadPage } from "./page-files.ts";
@@ -64,7 +65,8 @@ export async function serve(release: Release): Promise<void> {
     attend(socket, room);
   });
   server.listen(Number(process.env["PORT"] ?? 3000), process.env["HOST"] ?? "127.0.0.1", () => {
-    if (!holdover.member) console.log(`http://127.0.0.1:${process.env["PORT"] ?? 3000}/`);
+    const { address, port } = server.address() as AddressInfo;
+    console.log(`consultation on http://${address}:${port}/`);
   });
 }
 

@@ -2,7 +2,10 @@
 // others. Nobody ever negotiates twice: an offer has lines for everybody who may still come, and a picture comes and goes
 // on a line that was there from the start.
 import {
+  PictureLossIndication,
   RTCPeerConnection,
+  RtcpPayloadSpecificFeedback,
+  StunProtocol,
   useOPUS,
   useSdesMid,
   useVP8,
@@ -25,9 +28,8 @@ const LINES = [
 ];
 const CLOCK_RATE = { audio: 48_000, video: 90_000 };
 
-/** Who has not connected, or was not heard of, for so long is gone, ms. A browser asks whether we are there every few seconds. */
+/** Who has not connected, or was not heard of, for so long is gone, ms. A browser asks every few seconds whether we are there. */
 const SILENT_MS = 15_000;
-const LOOK_MS = 2_000;
 /** A camera is asked for a whole picture that often at the most, ms. */
 const WHOLE_PICTURE_MS = 300;
 /** What somebody sends beyond this is dropped: ten times what the page sends. */
@@ -52,6 +54,12 @@ export class OfferRefused extends Error {}
 /** The media of one room. */
 export class Stage {
   readonly #peers = new Map<number, Peer>();
+  readonly #silentMs: number;
+
+  /** @param silentMs who was not heard of for so long is gone */
+  constructor(silentMs = SILENT_MS) {
+    this.#silentMs = silentMs;
+  }
 
   /**
    * Connects whoever sits on a seat; a connection that was there before is closed.
@@ -62,7 +70,7 @@ export class Stage {
   async join(seat: number, offer: string, gone: () => void): Promise<string> {
     const sdp = checkedOffer(offer);
     this.leave(seat);
-    const peer = new Peer(seat, this.#peers, () => {
+    const peer = new Peer(seat, this.#peers, this.#silentMs, () => {
       if (this.#peers.get(seat) !== peer) return;
       this.leave(seat);
       gone();
@@ -104,7 +112,7 @@ class Peer {
   #secondAtMs = 0;
   #bytes = 0;
 
-  constructor(seat: number, peers: ReadonlyMap<number, Peer>, gone: () => void) {
+  constructor(seat: number, peers: ReadonlyMap<number, Peer>, silentMs: number, gone: () => void) {
     this.#seat = seat;
     this.#peers = peers;
     const host = process.env["MEDIA_HOST"] ?? process.env["HOST"] ?? "127.0.0.1";
@@ -119,6 +127,7 @@ class Peer {
       iceServers: [],
       iceInterfaceAddresses: { udp4: host },
       iceAdditionalHostAddresses: [host],
+      iceUseIpv4: false,
       iceUseIpv6: false,
       iceUseTcp: false,
       iceFilterStunResponse: () => {
@@ -127,12 +136,15 @@ class Peer {
       },
     });
     this.#connection.connectionStateChange.subscribe((state) => {
-      if (state === "connected") for (const other of this.#others()) other.wholePicture();
+      if (state === "connected") {
+        closeToStrangers(this.#connection);
+        for (const other of this.#others()) other.wholePicture();
+      }
       if (state === "failed") gone();
     });
     this.#watch = setInterval(() => {
-      if (Date.now() - this.#heardAtMs > SILENT_MS) gone();
-    }, LOOK_MS);
+      if (Date.now() - this.#heardAtMs > silentMs) gone();
+    }, silentMs / 5);
   }
 
   async answer(sdp: string): Promise<string> {
@@ -153,8 +165,8 @@ class Peer {
       transceiver.onTrack.subscribe(listen);
     }
     this.#slots = pairs(others).map(([audio, video]) => ({ audio: lineOf(audio), video: lineOf(video) }));
-    for (const [index, { video }] of this.#slots.entries())
-      video.sender.onPictureLossIndication.subscribe(() => this.#seenAt(index)?.wholePicture());
+    for (const [slot, [, video]] of pairs(others).entries())
+      this.#whenLost(video, () => this.#seenAt(slot)?.wholePicture());
     await connection.setLocalDescription(await connection.createAnswer());
     return connection.localDescription?.sdp ?? "";
   }
@@ -186,6 +198,14 @@ class Peer {
     line.sender.sendRtp(packet).catch(() => {});
   }
 
+  /** A browser asks for a whole picture in its own name, which may be one of this very line: then it comes to the receiver. */
+  #whenLost({ sender, receiver }: RTCRtpTransceiver, ask: () => void): void {
+    sender.onPictureLossIndication.subscribe(ask);
+    receiver.onRtcp.subscribe((packet) => {
+      if (packet instanceof RtcpPayloadSpecificFeedback && packet.feedback instanceof PictureLossIndication) ask();
+    });
+  }
+
   #pass(transceiver: RTCRtpTransceiver, packet: RtpPacket): void {
     const { kind } = transceiver;
     if (kind !== "audio" && kind !== "video") return;
@@ -212,6 +232,23 @@ class Peer {
   }
 }
 
+/**
+ * Takes datagrams of the connected browser's address alone: others cannot be of it, and could end the connection all the same.
+ * A STUN message, which starts with a byte below 4, proves by itself whose it is.
+ */
+function closeToStrangers({ iceTransports }: RTCPeerConnection): void {
+  for (const { connection } of iceTransports) {
+    const pair = connection.nominated;
+    if (!(pair?.protocol instanceof StunProtocol)) continue;
+    const { transport } = pair.protocol;
+    const [host, port] = pair.remoteAddr;
+    const { onData } = transport;
+    transport.onData = (data, from) => {
+      if ((data[0] ?? 4) < 4 || (from[0] === host && from[1] === port)) onData(data, from);
+    };
+  }
+}
+
 function lineOf({ sender }: RTCRtpTransceiver): Line {
   return { sender, source: null, atMs: 0 };
 }
@@ -228,12 +265,16 @@ function checkedOffer(offer: string): string {
   if (offer.length > OFFER_BYTES) throw new OfferRefused(`an offer has ${OFFER_BYTES} bytes at the most`);
   const lines = offer.split(/\r?\n/);
   const media: string[] = [];
+  let isProved = false;
   for (const line of lines) {
     const kind = /^m=(\S+) /.exec(line)?.[1];
     if (kind) media.push(kind);
     const direction = /^a=(sendonly|recvonly|sendrecv|inactive)$/.exec(line)?.[1];
     if (direction && media.length > 0) media[media.length - 1] += ` ${direction}`;
+    if (/^a=fingerprint:sha-256 ([0-9A-F]{2}:){31}[0-9A-F]{2}$/i.test(line)) isProved = true;
   }
   if (media.join() !== LINES.join()) throw new OfferRefused(`an offer has these lines: ${LINES.join(", ")}`);
+  // Who sends it would be anybody's guess.
+  if (!isProved) throw new OfferRefused("an offer has a fingerprint");
   return lines.filter((line) => !/^a=(candidate|end-of-candidates)/.test(line)).join("\r\n");
 }
