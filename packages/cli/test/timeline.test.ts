@@ -55,6 +55,24 @@ test("the timeline has what each release held at each moment, and the last momen
   expect(told.lanes[0]?.sessions.slice(1)).toEqual([3, 3, 5]);
 });
 
+test("what was counted within the last minute is told although it is not stored yet", async () => {
+  const fromMs = clock.now();
+  for (const sessions of [1, 2, 3, 4]) {
+    world.dataPlane.setSessions("rooms.v1-1", sessions);
+    await clock.advance(10_000);
+  }
+  world.dataPlane.setSessions("rooms.v1-1", 9);
+  expect((await lane("v1", { fromMs, points: 5 }))?.slice(1)).toEqual([1, 2, 3, 9]);
+});
+
+test("the last moment is not known where nobody can count now, however much was counted since the moment before", async () => {
+  world.dataPlane.setSessions("rooms.v1-1", 3);
+  await clock.advance(10 * MINUTE);
+  world.dataPlane.setLinked(false);
+  const [, before, now] = (await lane("v1", { fromMs: clock.now() - 8 * MINUTE, points: 3 })) ?? [];
+  expect([before, now]).toEqual([3, null]);
+});
+
 test("time in which nobody could count is a gap: while the link was down, and while there was no control", async () => {
   world.dataPlane.setSessions("rooms.v1-1", 3);
   const fromMs = clock.now();

@@ -21,7 +21,6 @@ const DAYS = 14;
 const MOST_ENDS = 5000;
 /** Today, and what came late for yesterday, is looked at again after this, ms. */
 const TODAY_EVERY_MS = 60_000;
-
 /** What was told is told again for so long, ms: of 50 releases it takes a tenth of a second. */
 const TOLD_LASTS_MS = 5000;
 

@@ -23,9 +23,11 @@ const SAMPLES_A_RUN = 12;
 const SAMPLE_LASTS_MS = 2.5 * SAMPLE_EVERY_MS;
 /** How long samples are kept, ms. */
 const TIMELINE_KEPT_MS = 48 * 3_600_000;
+/** What is told unless more is asked for, ms. */
 const TOLD_MS = 3_600_000;
 /** Marks of one answer, at the most: the last of them. */
 const MOST_MARKS = 1000;
+
 export interface TimelineOptions {
   readonly timeline: SessionTimeline;
   readonly audit: AuditLog;

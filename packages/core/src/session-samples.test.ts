@@ -49,6 +49,19 @@ describe("The lanes", () => {
     expect(lanes([[counted(109, { a: 5 })], [counted(102, { a: 6 })]], moments)).toEqual({ a: [null, 6, null, null] });
   });
 
+  test("end with what was counted at the last moment, however the moments came about", () => {
+    const nowMs = fc.double({ min: 1.6e12, max: 1.9e12, noNaN: true });
+    const range = fc.double({ min: 20_000, max: 172_800_000, noNaN: true });
+    fc.assert(
+      fc.property(nowMs, range, fc.integer({ min: 2, max: 1000 }), (untilMs, rangeMs, points) => {
+        const stepMs = rangeMs / (points - 1);
+        const told = lanes([[counted(untilMs, { a: 7 })]], { fromMs: untilMs - rangeMs, stepMs, count: points });
+        expect(told["a"]?.at(-1)).toBe(7);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
   test("are what one finds by looking at each moment by itself", () => {
     const live = fc.dictionary(fc.constantFrom("a", "b", "c"), fc.option(fc.nat(99)));
     const runs = fc.array(fc.array(fc.record({ atMs: fc.integer({ min: 0, max: 99 }), live }), { maxLength: 6 }), {

@@ -76,11 +76,14 @@ export function lanesAt(
   return told;
 }
 
+/** What is taken at a moment belongs to it, whatever arithmetic has made of that moment: epoch ms are exact to 0.0003. */
+const ROUNDING_MS = 0.01;
+
 /** The moment that each sample belongs to; past the last where it belongs to none. */
 function stepsOf(atMs: Float64Array, { fromMs, stepMs, count }: Moments, lastsMs: number): Uint32Array {
   const sinceMs = fromMs - Math.max(stepMs, lastsMs);
   return Uint32Array.from(atMs, (at) => {
-    const step = Math.max(0, Math.ceil((at - fromMs) / stepMs));
+    const step = Math.max(0, Math.ceil((at - fromMs - ROUNDING_MS) / stepMs));
     return at > sinceMs && step < count ? step : count;
   });
 }

@@ -5,7 +5,10 @@ import { survivalCurve } from "./survival-curve.ts";
 import { kaplanMeier, survivalAt } from "./survival.ts";
 
 const MOST = 40;
-const rows = fc.array(fc.record({ exit: fc.integer({ min: 0, max: 5000 }), ended: fc.boolean() }), { maxLength: 300 });
+const rows = fc.array(fc.record({ exit: fc.integer({ min: 0, max: 5000 }), ended: fc.boolean() }), {
+  maxLength: 300,
+  size: "max",
+});
 const start = { ageMs: 0, share: 1 };
 
 test("the curve is made of steps of the estimate, from the first to the last, and never of more points than asked for", () => {
@@ -18,8 +21,9 @@ test("the curve is made of steps of the estimate, from the first to the last, an
       const all = [start, ...steps];
       expect([curve[0], curve.at(-1)]).toEqual([start, all.at(-1)]);
       expect(curve).toHaveLength(all.length <= MOST ? all.length : curve.length);
-      expect(all).toEqual(expect.arrayContaining(curve));
-      expect(curve).toEqual(curve.toSorted((a, b) => a.ageMs - b.ageMs));
+      const known = new Map(all.map(({ ageMs, share }) => [ageMs, share]));
+      expect(curve.slice(1).every(({ ageMs, share }) => known.get(ageMs) === share)).toBe(true);
+      expect(curve.slice(1).every(({ ageMs }, index) => ageMs >= (curve[index]?.ageMs ?? 0))).toBe(true);
     }),
   );
 });

@@ -198,7 +198,7 @@ export function sessionHistoryConformance(name: string, open: () => Promise<Open
     });
 
     it("has an even sample of many lengths, whatever alternates in the order in which they came", async () => {
-      const many = Array.from({ length: 6000 }, (_, index) =>
+      const many = Array.from({ length: 6400 }, (_, index) =>
         session(`s${index}`, {
           service: index % 2 === 0 ? "chat" : "game",
           openedAtMs: 0,
@@ -211,18 +211,19 @@ export function sessionHistoryConformance(name: string, open: () => Promise<Open
         many.map((one, index) => ended(index + 1, one)),
         noAudit,
       );
-      const { ends, lengthMs, forced } = await history.lengths("chat", 0, 6000, 600);
-      expect(ends).toBe(3000);
+      const { ends, lengthMs, forced } = await history.lengths("chat", 0, 6400, 600);
+      expect(ends).toBe(3200);
       expect(lengthMs.length).toBeGreaterThanOrEqual(300);
       expect(lengthMs.length).toBeLessThanOrEqual(600);
+      // As many of each eighth of the time, and of those that were cut, as there would be by drawing them: within five of its
+      // standard deviations.
       const share = lengthMs.length / ends;
-      const inTenths = Array.from({ length: 10 }, (_, tenth) =>
-        lengthMs.filter((ms) => Math.floor(ms / 600) === tenth),
-      );
-      for (const tenth of inTenths)
-        expect(Math.abs(tenth.length - 300 * share)).toBeLessThan(5 * Math.sqrt(300 * share));
-      const cut = forced.reduce((sum, one) => sum + one, 0);
-      expect(Math.abs(cut - 750 * share)).toBeLessThan(5 * Math.sqrt(750 * share));
+      const within = (drawn: number, many: number) =>
+        expect(Math.abs(drawn - many * share)).toBeLessThan(5 * Math.sqrt(many * share));
+      for (let eighth = 0; eighth < 8; eighth++) {
+        within(lengthMs.filter((ms) => Math.floor(ms / 800) === eighth).length, 400);
+      }
+      within(forced.filter((one) => one === 1).length, 800);
     });
 
     it("counts every end under its reason, and every disruption, by service and release", async () => {
