@@ -18,7 +18,7 @@ export function Header() {
     <header class="top">
       <div class="top-row">
         <a class="brand" href={fragmentOf({ view: "overview", service: null })}>
-          <span class="mark" aria-hidden="true" />
+          <span class="logo" aria-hidden="true" />
           Holdover
         </a>
         <nav aria-label="Views">

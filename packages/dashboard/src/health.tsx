@@ -3,7 +3,7 @@ import { chain } from "./data/audit-feed.ts";
 import { freshness, isLive, nowMs, skewMs, status } from "./data/store.ts";
 import type { Tone } from "./parts/callout.tsx";
 import { Told } from "./parts/told.tsx";
-import { counted, duration, fullTime, number } from "./words/figures.ts";
+import { bytes, counted, duration, fullTime, number } from "./words/figures.ts";
 
 interface Part {
   readonly name: string;
@@ -51,6 +51,7 @@ function partsOf(view: StatusView): Part[] {
     routerPart(view),
     tablePart(view),
     controlPart(view),
+    ...storeParts(view),
     ...chainParts(),
     ...sinkParts(view),
     ...skewParts(),
@@ -59,13 +60,14 @@ function partsOf(view: StatusView): Part[] {
 }
 
 function routerPart({ router }: StatusView): Part {
+  const since = router.linkSinceMs === undefined ? "" : ` Since ${fullTime(router.linkSinceMs)}.`;
   const where = router.address === null ? "" : ` Clients connect at ${router.address}.`;
   if (!router.linked) {
     return {
       name: "Router",
       tone: "bad",
       word: "no link",
-      why: "The host is not linked to control. Sessions go on by the last table; counts are not known and changes wait.",
+      why: `The host is not linked to control.${since} Sessions go on by the last table; counts are not known and changes wait.`,
     };
   }
   if (router.closing) {
@@ -80,7 +82,7 @@ function routerPart({ router }: StatusView): Part {
     name: "Router",
     tone: "good",
     word: "linked",
-    why: `The host is linked to control over its unix socket.${where}`,
+    why: `The host is linked to control over its unix socket.${since}${where}`,
   };
 }
 
@@ -105,6 +107,29 @@ function controlPart({ version, startedAtMs }: StatusView): Part {
     word: `${version} · up ${duration(nowMs.value - startedAtMs)}`,
     why: `The control process, version ${version}, started ${fullTime(startedAtMs)}. It plans and answers this page; no session depends on it.`,
   };
+}
+
+function storeParts({ store, hostStore }: StatusView): Part[] {
+  const of = [
+    ["Store", store, "Control's database: releases, audit, history and tokens are in it."],
+    ["Pins", hostStore, "The host's database: pins and checkpoints are in it."],
+  ] as const;
+  return of.flatMap(([name, known, what]): Part[] => {
+    if (known === undefined) return [];
+    if (known === null)
+      return [{ name, tone: "warn", word: "not known", why: `${what} The host does not tell how it is.` }];
+    const size = known.sizeBytes === null ? "Its size is not known." : `It has ${bytes(known.sizeBytes)} on disk.`;
+    return known.problem === null
+      ? [{ name, tone: "good", word: "stored", why: `${what} The last change was stored. ${size}` }]
+      : [
+          {
+            name,
+            tone: "bad",
+            word: "failing",
+            why: `${what} The last change was not stored: ${known.problem}. ${size}`,
+          },
+        ];
+  });
 }
 
 function chainParts(): Part[] {

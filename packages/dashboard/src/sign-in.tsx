@@ -64,7 +64,7 @@ export function SignInPage() {
   return (
     <main class="alone">
       <h1>
-        <span class="mark" aria-hidden="true" /> Holdover
+        <span class="logo" aria-hidden="true" /> Holdover
       </h1>
       <p>Ships a new release without ending a live session. Sign in to see what is live.</p>
       <SignInForm />

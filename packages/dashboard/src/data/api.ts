@@ -66,6 +66,8 @@ export function createApi(fetch: Fetch, token: () => string | null, refused: (er
   return {
     open,
     signIn: (code: string) => post<SignedInView>("v1/sign-in", { code }),
+    /** Takes the token back where it came by a sign-in link. */
+    signOut: () => post<{ revoked: boolean }>("v1/sign-out", {}),
     /** Who calls with the token of whoever is signed in, or with another one that is only tried. */
     me: async (tried?: string) =>
       tried === undefined

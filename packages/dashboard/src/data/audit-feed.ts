@@ -84,7 +84,9 @@ export function createAuditFeed(api: Pick<HoldoverApi, "open" | "audit">, crypto
     const known = sound?.head ?? null;
     let read: AuditEntryView[] = [];
     let count = 0;
-    const followed = await followExport(crypto, linesOf(response.body), (entry) => {
+    const lines = linesOf(response.body);
+    // What was read before a break is shown all the same.
+    const followed = await followExport(crypto, lines, (entry) => {
       if (known && entry.seq === known.seq && entry.hash !== known.hash) {
         throw new ChainBroken(entry.seq, `entry ${entry.seq} is another one than was told before`);
       }
@@ -92,7 +94,7 @@ export function createAuditFeed(api: Pick<HoldoverApi, "open" | "audit">, crypto
       count += 1;
       if (read.length > HELD * 2) read = read.slice(-HELD);
       if (count % TOLD_EVERY === 0) chain.value = { kind: "reading", seq: entry.seq };
-    });
+    }).finally(() => hold(read));
     if (known && known.seq > followed.head.seq) {
       throw new ChainBroken(
         followed.head.seq + 1,
@@ -104,7 +106,6 @@ export function createAuditFeed(api: Pick<HoldoverApi, "open" | "audit">, crypto
     }
     const { head: signed, signature } = followed;
     const from = sound && sound.from.seq < followed.from.seq ? sound.from : followed.from;
-    hold(read);
     sound = { kind: "sound", from, head: { seq: signed.seq, hash: signed.hash }, signed, signature };
     chain.value = sound;
   }

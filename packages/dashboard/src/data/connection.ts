@@ -81,6 +81,8 @@ function take(secret: string, who: CallerView): void {
 
 /** @param reason left out: the person wanted it, and nothing of what was shown stays */
 export function signOut(reason?: string): void {
+  // It is forgotten here in any case; that nobody else can use it any more is what the call is for.
+  if (reason === undefined) void api.signOut().catch(() => {});
   keepToken(sessionStorage, null);
   token.value = null;
   signedOutBecause.value = reason ?? null;

@@ -17,13 +17,18 @@ export function FirstSteps({ services }: { readonly services: readonly ServiceVi
           A service is declared in <code>holdover.yaml</code>. <code>holdover init</code> asks three questions and
           writes one; <code>holdover up</code> starts what it declares.
         </p>
-        <Command text="npx holdover init" />
-        <Command text="npx holdover up" />
+        <div class="commands">
+          <Command text="npx holdover init" />
+          <Command text="npx holdover up" />
+        </div>
       </section>
     );
   }
   const [only] = services;
   if (dismissed.value || releases.length > 1 || !only?.current) return null;
+  const [first] = only.releases;
+  // The sample of the repository has its next release beside it; of any other service nobody knows where that is.
+  const dir = first?.dir.endsWith("/examples/rooms") ? "examples/rooms-v2" : "DIR";
   const address = status.value?.router.address ?? "the router's address";
   return (
     <section class="panel first" aria-labelledby="first-title">
@@ -44,9 +49,11 @@ export function FirstSteps({ services }: { readonly services: readonly ServiceVi
         Open the service at <code>{address}</code> in two windows. Then ship a second release while they talk: this page
         shows the old one keeping its sessions and the new one taking the new ones.
       </p>
-      <Command text={`npx holdover deploy ${only.name} --release v2 --dir examples/rooms-v2`} />
-      <Command text="npx holdover status -w" />
-      <Command text={`npx holdover rollback ${only.name}`} />
+      <div class="commands">
+        <Command text={`npx holdover deploy ${only.name} --release v2 --dir ${dir}`} />
+        <Command text="npx holdover status -w" />
+        <Command text={`npx holdover rollback ${only.name}`} />
+      </div>
     </section>
   );
 }

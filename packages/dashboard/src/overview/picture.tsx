@@ -11,10 +11,17 @@ const FORECASTS_EVERY_MS = 15_000;
 /** Forecasts that are asked for at once: of the newest retained releases. */
 const FORECASTS_MOST = 8;
 
+/** The shortest range that goes back to where the oldest release that still lives began, an hour at the most. */
+function firstRange({ releases }: ServiceView): LaneRangeMs {
+  const [short, hour] = LANE_RANGES;
+  const began = releases.filter(({ instances }) => instances.length > 0).map(({ createdAtMs }) => createdAtMs);
+  return serverClock.now() - Math.min(...began) < short.ms ? short.ms : hour.ms;
+}
+
 /** The live picture of a service, and what is ahead of its retained releases. */
 export function Picture({ service }: { readonly service: ServiceView }) {
   const { name } = service;
-  const range = useSignal<LaneRangeMs>(LANE_RANGES[1].ms);
+  const range = useSignal<LaneRangeMs>(firstRange(service));
   const timeline = usePolled(`${name} ${range.value}`, TIMELINE_EVERY_MS, 0, (signal) =>
     api.timeline(name, serverClock.now() - range.value, signal),
   );

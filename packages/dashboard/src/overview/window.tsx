@@ -1,7 +1,7 @@
 import type { ReleaseView } from "@holdover/control/api";
 import { nowMs } from "../data/store.ts";
 import { Told } from "../parts/told.tsx";
-import { distance, duration, expected, fullTime, moment } from "../words/figures.ts";
+import { distance, duration, expected, fullTime, moment, number } from "../words/figures.ts";
 import { MEANINGS, RULE_WORDS } from "../words/meanings.ts";
 
 /** When a release will be over, what decides it, and whom that costs; for one that takes new sessions, what it waits for. */
@@ -9,7 +9,7 @@ export function Window({ release }: { readonly release: ReleaseView }) {
   const { retention, state } = release;
   const now = nowMs.value;
   if (!retention) return <div class="cell window">{waitsFor(release)}</div>;
-  const { retires, deadlineMs, hardStopMs, wouldCut, rule, why } = retention;
+  const { retires, deadlineMs, hardStopMs, wouldCut, allowedCuts, rule, why } = retention;
   return (
     <div class="cell window live-only">
       <span class="label">{state === "expiring" ? "cut" : "retires"}</span>
@@ -47,7 +47,10 @@ export function Window({ release }: { readonly release: ReleaseView }) {
           </>
         )}
         {" · "}
-        <Told why={MEANINGS.wouldCut} class={wouldCut !== null && wouldCut >= 0.05 ? "told warn" : "told"}>
+        <Told
+          why={`${MEANINGS.wouldCut}${allowedCuts === undefined ? "" : ` The disruption budget allows ${number(allowedCuts)}.`}`}
+          class={wouldCut !== null && wouldCut >= 0.05 ? "told warn" : "told"}
+        >
           {wouldCut === null ? "cuts not known" : wouldCut < 0.05 ? "cuts nobody" : `would cut ${expected(wouldCut)}`}
         </Told>
       </p>

@@ -27,6 +27,13 @@ export function entryWords(entry: AuditEntryView, known?: string): string {
       return `${release} is retired: ${reason}`;
     case "release.failed":
       return `${release} failed: ${reason}`;
+    case "release.snapshot":
+      return `${release} is copied: ${reason}`;
+    case "release.deadline":
+      return `${release} has a deadline: ${reason}`;
+    case "instance.starting":
+    case "instance.ready":
+      return `instance ${instance} is ${kind.slice("instance.".length)}`;
     case "session.moved":
       return `session${session} was moved: ${reason}`;
     case "session.cut":

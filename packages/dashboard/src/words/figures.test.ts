@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { counted, distance, duration, expected, moment, named, number } from "./figures.ts";
+import { bytes, counted, distance, duration, expected, moment, named, number } from "./figures.ts";
 
 test("a duration tells its two largest units and no more", () => {
   const MIN = 60_000;
@@ -39,6 +39,16 @@ test("one thing is not many", () => {
     counted(1, "batch", "batches"),
     counted(0, "batch", "batches"),
   ]).toEqual(["1 session", "2 sessions", "1 batch", "0 batches"]);
+});
+
+test("a size on disk is told in the unit that fits it", () => {
+  expect([0, 1023, 1536, 5 * 1024 ** 3, 3 * 1024 ** 6].map(bytes)).toEqual([
+    "0 B",
+    "1,023 B",
+    "1.5 KiB",
+    "5 GiB",
+    "3,145,728 TiB",
+  ]);
 });
 
 test("a distance says on which side of now it is", () => {

@@ -76,3 +76,16 @@ export function fullTime(atMs: number): string {
   const at = new Date(atMs);
   return Number.isNaN(at.getTime()) ? "at no time" : FULL.format(at);
 }
+
+const BYTES = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
+
+/** A size on disk: `12 MiB`. */
+export function bytes(size: number): string {
+  let value = size;
+  let unit = 0;
+  while (value >= 1024 && unit < BYTES.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${expected(value)} ${BYTES[unit] ?? ""}`;
+}
