@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -76,6 +76,12 @@ describe("the alert rules", () => {
     );
   });
 
+  test("have each a heading in docs/operating.md, where it stands what to do", async () => {
+    const operating = await readFile(doc("operating.md"), "utf8");
+    const headings = [...operating.matchAll(/^### (Holdover\w+)$/gm)].map(([, heading]) => heading);
+    expect(headings).toEqual(rules.map(({ alert }) => alert));
+  });
+
   test("have each a test of when it fires", async () => {
     const { tests } = parse(await readFile(RULE_TESTS, "utf8")) as {
       tests: { promql_expr_test: { expr: string; exp_samples: unknown[] }[] }[];
@@ -87,6 +93,12 @@ describe("the alert rules", () => {
     );
     expect(new Set(tested)).toEqual(new Set(rules.map(({ alert }) => alert)));
   });
+});
+
+test("every metric that a guide speaks of is in the table", async () => {
+  const guides = (await readdir(doc("."))).filter((name) => name.endsWith(".md"));
+  const texts = await Promise.all(guides.map((name) => readFile(doc(name), "utf8")));
+  expect(texts.flatMap(unknownMetrics)).toEqual([]);
 });
 
 describe("the dashboard", () => {
