@@ -1,4 +1,5 @@
 import type { ForecastView, ReleaseView } from "@holdover/control/api";
+import { outlinePath } from "./band.ts";
 import { halfOf } from "./session-scale.ts";
 
 type Retention = ReleaseView["retention"];
@@ -88,8 +89,5 @@ export function aheadOf(
 
 /** The outline of one side of the fan as an SVG path around y = 0. */
 export function fanPath(points: readonly FanPoint[], side: "low" | "median" | "high"): string {
-  const place = (x: number, y: number) => `${Math.round(x * 10) / 10} ${Math.round(y * 10) / 10}`;
-  const above = points.map((point) => place(point.x, -point[side]));
-  const below = points.toReversed().map((point) => place(point.x, point[side]));
-  return `M${above.join("L")}L${below.join("L")}Z`;
+  return outlinePath({ x: points.map(({ x }) => x), half: points.map((point) => point[side]) });
 }

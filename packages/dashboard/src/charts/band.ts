@@ -1,3 +1,5 @@
+import { tenths } from "./px-text.ts";
+
 /** A band around a middle line: its outline over time, and the times at which nobody knows how thick it is. */
 
 export interface Band {
@@ -48,6 +50,8 @@ export function bandOf({ sessions, x, holdsUntilX, endX }: BandSamples, half: (s
     const count = sessions[index] ?? null;
     if (count === null) {
       gapFrom ??= index === 0 ? at : x[index - 1]!;
+      // A sample between two gaps is a stroke, for a point would not be seen.
+      if (piece?.x.length === 1) addPoint(piece, piece.x[0]! + 1, piece.half[0]!);
       piece = undefined;
       continue;
     }
@@ -76,15 +80,13 @@ function addPoint(piece: { x: number[]; half: number[] }, x: number, half: numbe
 
 /** The outline as an SVG path around y = 0. */
 export function outlinePath({ x, half }: BandPiece): string {
-  let above = "";
-  let below = "";
-  for (let index = 0; index < x.length; index++) {
+  const { length } = x;
+  const points = Array<string>(2 * length);
+  for (let index = 0; index < length; index++) {
     const at = tenths(x[index]!);
     const off = tenths(half[index]!);
-    above += `${index === 0 ? "M" : "L"}${at} ${-off}`;
-    below = `L${at} ${off}${below}`;
+    points[index] = `${at} -${off}`;
+    points[2 * length - 1 - index] = `${at} ${off}`;
   }
-  return `${above}${below}Z`;
+  return `M${points.join("L")}Z`;
 }
-
-const tenths = (value: number) => Math.round(value * 10) / 10;

@@ -29,6 +29,8 @@ export interface Told {
 /** So close to a mark is on it. */
 const ON_PX = 5;
 const MOST_EVENTS = 3;
+/** The table has them all; a summary of many sentences is none. */
+const MOST_TOLD = 4;
 
 /** What each lane's release had at a moment, or is expected to have left. A release without a session then is left out. */
 export function readingAt(atMs: number, told: Told): Reading {
@@ -95,6 +97,7 @@ function aheadEvents({ release, ahead, retention }: Lane, atMs: number, { layout
 export function summaryText(service: ServiceView, timeline: TimelineView, rangeMs: number): string {
   const { nowMs } = timeline;
   const sentences = [`Live sessions of ${service.name} by release over the last ${duration(rangeMs)}.`];
+  let leaving = 0;
   for (const { id, state, sessions, retention, percent } of service.releases.toReversed()) {
     const live = sessions
       ? counted(sessions.open + sessions.lingering, "live session")
@@ -102,9 +105,12 @@ export function summaryText(service: ServiceView, timeline: TimelineView, rangeM
     if (state === "current") sentences.push(`${id} is current with ${live}.`);
     else if (state === "ramping") sentences.push(`${id} is ramping at ${percent}% with ${live}.`);
     else if (state === "retained" || state === "expiring") {
+      leaving += 1;
+      if (leaving > MOST_TOLD) continue;
       sentences.push(`${id} is ${state} with ${live}, ${endText(retention, nowMs)}.`);
     }
   }
+  if (leaving > MOST_TOLD) sentences.push(`${counted(leaving - MOST_TOLD, "more release")} finish their sessions.`);
   const events = storyOf(timeline.marks, service.releases).filter(({ atMs }) => atMs >= nowMs - rangeMs);
   const many = (kind: string, word: string) => {
     const count = events.filter((event) => event.kind === kind).length;

@@ -11,7 +11,7 @@ export interface LengthCurves {
   readonly residual: readonly ResidualCurve[];
 }
 
-export interface ResidualCurve {
+interface ResidualCurve {
   readonly release: string;
   /** Share of its live sessions that last this much longer. */
   readonly shares: readonly (number | null)[];
@@ -67,7 +67,7 @@ export function lengthCurves({ curve, residual }: LengthsDetailView): LengthCurv
 }
 
 /** Between two points a straight line; beyond the last one nothing is known, unless nothing is left there. */
-export function shareAt(points: readonly Point[], ms: number): number | null {
+function shareAt(points: readonly Point[], ms: number): number | null {
   const after = points.findIndex((point) => point.ms >= ms);
   const last = points.at(-1);
   if (!last) return null;

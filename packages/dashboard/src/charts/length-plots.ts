@@ -6,17 +6,17 @@ import { lookOf, type PlotLook } from "./plot-look.ts";
 
 /** The line charts of session lengths. Apart from the panel that shows them, so that uPlot is loaded with that alone. */
 
-export interface Place {
+interface Place {
   readonly element: HTMLElement;
   readonly width: number;
 }
 
-export interface Quantile {
+interface Quantile {
   readonly name: string;
   readonly ms: number;
 }
 
-export interface CurvesPlot extends Place {
+interface CurvesPlot extends Place {
   readonly curves: LengthCurves;
   /** The class of each residual curve's release. */
   readonly colours: readonly string[];

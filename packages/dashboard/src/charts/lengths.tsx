@@ -13,8 +13,6 @@ export interface LengthsProps {
   readonly service: Pick<ServiceView, "releases">;
 }
 
-type Plots = typeof import("./length-plots.ts");
-
 /** How long sessions last, how much longer what is live now will, and how that has changed from day to day. */
 export function Lengths({ lengths, service }: LengthsProps) {
   const plots = usePlots();
@@ -41,18 +39,25 @@ export function Lengths({ lengths, service }: LengthsProps) {
 }
 
 /** The charts are fetched when they are first to be shown. */
-function usePlots(): Plots | undefined {
+function usePlots() {
   const [plots, setPlots] = useState<Plots>();
   useEffect(() => {
     let shown = true;
-    void import("./length-plots.ts").then((loaded) => {
-      if (shown) setPlots(loaded);
+    void fetchPlots().then((fetched) => {
+      if (shown) setPlots(fetched);
     });
     return () => {
       shown = false;
     };
   }, []);
   return plots;
+}
+
+type Plots = Awaited<ReturnType<typeof fetchPlots>>;
+
+async function fetchPlots() {
+  const { drawCurves, drawDrift } = await import("./length-plots.ts");
+  return { drawCurves, drawDrift };
 }
 
 interface CurvesProps {
