@@ -1,58 +1,59 @@
 import { render } from "preact";
-import { useEffect, useState } from "preact/hooks";
-import { LANE_RANGES, type LaneRangeMs, Lanes } from "../src/charts/lanes.tsx";
 import { Ages } from "../src/charts/ages.tsx";
+import { Lanes } from "../src/charts/lanes.tsx";
 import { Lengths } from "../src/charts/lengths.tsx";
-import { madeAges, madeLengths, type Situation, SITUATIONS } from "./situations.ts";
+import { madeAges, madeLengths } from "./made-lengths.ts";
+import { type Situation, situations } from "./situations.ts";
+
+/**
+ * Every picture in every situation that it has to stand, made up and moving: `npx vite packages/dashboard`, and then
+ * `/gallery/index.html`, with `?theme=dark` for the other theme, `?only=rollback` for one situation.
+ */
 
 const query = new URLSearchParams(location.search);
 document.documentElement.dataset["theme"] = query.get("theme") ?? "light";
+const only = query.get("only") ?? "";
+const shown = situations(Date.now())
+  .filter(({ name }) => only === "" || name === only)
+  .map((situation) => {
+    const nowMs = Date.now();
+    const { service } = situation;
+    return { situation, lengths: madeLengths(service, nowMs), ages: madeAges(service, nowMs) };
+  });
+const ranges = new Map<Situation, Situation["rangeMs"]>();
+const page = document.querySelector("#page");
 
-function Shown({ situation, at }: { situation: Situation; at: number }) {
-  const [nowMs, setNow] = useState(Date.now());
-  const [rangeMs, setRange] = useState<LaneRangeMs>((LANE_RANGES[at] ?? LANE_RANGES[1]).ms);
-  const [lengths] = useState(() => madeLengths(situation.service.releases, nowMs));
-  const [ages] = useState(() => madeAges(situation.service.releases, nowMs));
-  const [data, setData] = useState(() => ({
-    timeline: situation.timeline(nowMs, rangeMs),
-    forecasts: situation.forecasts(nowMs),
-  }));
-  useEffect(() => {
-    setData({ timeline: situation.timeline(Date.now(), rangeMs), forecasts: situation.forecasts(nowMs) });
-  }, [rangeMs]);
-  useEffect(() => {
-    let n = 0;
-    const timer = setInterval(() => {
-      setNow(Date.now());
-      if (++n % 3 === 0 && !query.has("still"))
-        setData({ timeline: situation.timeline(Date.now(), rangeMs), forecasts: situation.forecasts(nowMs) });
-    }, 1000);
-    return () => clearInterval(timer);
-  }, [rangeMs]);
-  return (
-    <section>
-      <h2>{situation.name}</h2>
-      <Lanes {...data} service={situation.service} nowMs={nowMs} rangeMs={rangeMs} onRange={setRange} />
-      <h3>Session lengths</h3>
-      <Lengths lengths={lengths} service={situation.service} />
-      <h3>Ages of open sessions</h3>
-      <Ages ages={ages} service={situation.service} />
-    </section>
+function draw(): void {
+  if (!page) return;
+  const nowMs = Date.now();
+  const sections = shown.map(({ situation, lengths, ages }) => {
+    const { name, service, forecasts, timeline } = situation;
+    const rangeMs = ranges.get(situation) ?? situation.rangeMs;
+    const onRange = (rangeMs: Situation["rangeMs"]) => {
+      ranges.set(situation, rangeMs);
+      draw();
+    };
+    return (
+      <section key={name}>
+        <h2>{name}</h2>
+        <Lanes {...{ service, forecasts, nowMs, rangeMs, onRange }} timeline={timeline(nowMs, rangeMs)} />
+        <h3>Session lengths</h3>
+        <Lengths lengths={lengths} service={service} />
+        <h3>Ages of open sessions</h3>
+        <Ages ages={ages} service={service} />
+      </section>
+    );
+  });
+  performance.mark("draw");
+  render(
+    <main class="gallery">
+      <h1>Gallery</h1>
+      {sections}
+    </main>,
+    page,
   );
+  performance.measure("drawn", "draw");
 }
 
-const only = query.get("only");
-const ranges: Record<string, number> = { "heavy tail": 2, "50 releases": 3 };
-render(
-  <main>
-    <h1>Gallery</h1>
-    {SITUATIONS.filter(({ name }) => !only || name === only).map((situation) => (
-      <Shown
-        key={situation.name}
-        situation={situation}
-        at={Number(query.get("range") ?? ranges[situation.name] ?? 1)}
-      />
-    ))}
-  </main>,
-  document.querySelector("#page")!,
-);
+draw();
+setInterval(draw, 1000);

@@ -43,11 +43,12 @@ export function ageBars({ endsMs, releases }: AgesView, service: Pick<ServiceVie
   }));
 }
 
-/** `<1m`, `1–5m`, `15m–1h`, `1d+`. */
+/** `<1m`, `1–5m`, `15–60m`, `1d+`. */
 function binLabel(endsMs: readonly number[], bin: number): string {
   const [from, to] = [endsMs[bin - 1], endsMs[bin]];
   if (to === undefined) return from === undefined ? "all" : `${duration(from)}+`;
   if (from === undefined) return `<${duration(to)}`;
-  const [first, last] = [duration(from), duration(to)];
-  return first.at(-1) === last.at(-1) ? `${first.slice(0, -1)}–${last}` : `${first}–${last}`;
+  const first = duration(from);
+  const many = Number.parseInt(first, 10);
+  return `${many}–${Math.round((to * many) / from)}${first.slice(String(many).length)}`;
 }

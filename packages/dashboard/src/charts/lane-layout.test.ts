@@ -242,13 +242,10 @@ describe("the layout of lanes", () => {
     fc.assert(
       fc.property(anything, (input) => {
         const { lanes, plot } = laneLayout(input);
-        const xs = lanes.flatMap(({ ahead }) =>
-          ahead.kind === "fan"
-            ? [ahead.retires.highX, ...ahead.ends.map(({ x }) => x)]
-            : ahead.kind === "unknown"
-              ? ahead.ends.map(({ x }) => x)
-              : [],
-        );
+        const xs = lanes.flatMap(({ ahead }) => {
+          const ends = ahead.kind === "fan" || ahead.kind === "unknown" ? ahead.ends.map(({ x }) => x) : [];
+          return ahead.kind === "fan" ? ends.concat(ahead.retires.highX) : ends;
+        });
         expect(xs.filter((x) => x > plot.right)).toEqual([]);
       }),
     );

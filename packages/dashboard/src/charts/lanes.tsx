@@ -127,14 +127,14 @@ function Plot({ timeline, service, forecasts, nowMs, rangeMs, width }: PlotProps
             {drawn.ahead}
           </div>
         </div>
+        <Moving key={`marks ${anchorMs}`} fromX={plot.left} toX={nowX + MARK_PX} byPx={-passedMs * pxPerMs}>
+          {drawn.marks}
+        </Moving>
         <LaneLabels layout={layout} nowMs={drawnMs} stale={nowMs - timeline.nowMs > HOLDS_MS} />
         <div class="lanes-now" style={{ left: `${nowX}px`, height: `${plot.bottom}px` }}>
           <span>now {clockText(nowMs)}</span>
         </div>
         <LaneCrosshair {...{ layout, timeline, forecasts, nowMs, atMs, onLook }} />
-        <Moving key={`marks ${anchorMs}`} fromX={plot.left} toX={nowX + MARK_PX} byPx={-passedMs * pxPerMs}>
-          {drawn.marks}
-        </Moving>
       </div>
       {drawn.legend}
       {drawn.table}

@@ -4,6 +4,7 @@ import { laneClass } from "../parts/lane.ts";
 import { shownTheme } from "../theme.ts";
 import { counted, duration, number } from "../words/figures.ts";
 import { type LengthCurves, lengthCurves } from "./length-curves.ts";
+import { useFirst } from "./show-more.tsx";
 import { useWidth } from "./width.ts";
 
 export interface LengthsProps {
@@ -12,6 +13,8 @@ export interface LengthsProps {
   /** For the colours. */
   readonly service: Pick<ServiceView, "releases">;
 }
+
+const MOST_SHOWN = 8;
 
 /** How long sessions last, how much longer what is live now will, and how that has changed from day to day. */
 export function Lengths({ lengths, service }: LengthsProps) {
@@ -145,45 +148,49 @@ function Numbers({
   readonly lengths: LengthsDetailView;
   readonly service: LengthsProps["service"];
 }) {
+  const [shown, more] = useFirst(lengths.residual.toReversed(), MOST_SHOWN, "release");
   return (
-    <table class="lengths-numbers">
-      <caption class="hidden">How long sessions last, and how much longer what is live now will</caption>
-      <thead>
-        <tr>
-          <th scope="col">
-            <span class="hidden">of</span>
-          </th>
-          <th scope="col">live</th>
-          <th scope="col">half end by</th>
-          <th scope="col">95% by</th>
-          <th scope="col">99% by</th>
-        </tr>
-      </thead>
-      <tbody>
-        <tr class="lane-0">
-          <th scope="row">
-            <i />
-            all sessions
-          </th>
-          <td />
-          <td>{said(lengths.p50Ms)}</td>
-          <td>{said(lengths.p95Ms)}</td>
-          <td>{said(lengths.p99Ms)}</td>
-        </tr>
-        {lengths.residual.toReversed().map(({ release, sessions, known, p50Ms, p95Ms, p99Ms }) => (
-          <tr key={release} class={laneClass(service.releases, release)}>
-            <th scope="row" title={release}>
-              <i />
-              {release}
+    <>
+      <table class="lengths-numbers">
+        <caption class="hidden">How long sessions last, and how much longer what is live now will</caption>
+        <thead>
+          <tr>
+            <th scope="col">
+              <span class="hidden">of</span>
             </th>
-            <td>{number(sessions)}</td>
-            <td>{said(p50Ms)}</td>
-            <td>{said(p95Ms, known)}</td>
-            <td>{said(p99Ms, known)}</td>
+            <th scope="col">live</th>
+            <th scope="col">half end by</th>
+            <th scope="col">95% by</th>
+            <th scope="col">99% by</th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          <tr class="lane-0">
+            <th scope="row">
+              <i />
+              all
+            </th>
+            <td />
+            <td>{said(lengths.p50Ms)}</td>
+            <td>{said(lengths.p95Ms)}</td>
+            <td>{said(lengths.p99Ms)}</td>
+          </tr>
+          {shown.map(({ release, sessions, known, p50Ms, p95Ms, p99Ms }) => (
+            <tr key={release} class={laneClass(service.releases, release)}>
+              <th scope="row" title={release}>
+                <i />
+                {release}
+              </th>
+              <td>{number(sessions)}</td>
+              <td>{said(p50Ms)}</td>
+              <td>{said(p95Ms, known)}</td>
+              <td>{said(p99Ms, known)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {more}
+    </>
   );
 }
 

@@ -22,7 +22,7 @@ describe("the scale of sessions", () => {
         const { pxPerSession } = sessionScale(peaks, 20, 440);
         const [fewer, more] = [Math.min(a, b), Math.max(a, b)];
         expect(halfOf(more, pxPerSession)).toBeGreaterThanOrEqual(halfOf(fewer, pxPerSession));
-        if (more > 0) expect(2 * halfOf(more, pxPerSession)).toBeGreaterThanOrEqual(1);
+        expect(2 * halfOf(more + 1, pxPerSession)).toBeGreaterThanOrEqual(1);
         expect(halfOf(0, pxPerSession)).toBe(0);
       }),
     );
