@@ -95,7 +95,7 @@ export function laneLayout(input: LanesInput): LanesLayout {
   const left = narrow ? 0 : LABELS_PX;
 
   const retained = releases.some(({ state }) => state === "retained" || state === "expiring");
-  const nowX = retained ? left + Math.round((right - left) * 0.75) : right - COUNT_PX;
+  const nowX = retained ? left + Math.round((right - left) * (narrow ? 0.68 : 0.75)) : right - COUNT_PX;
   const pxPerMs = (nowX - left) / rangeMs;
   const xOf = (atMs: number) => nowX + (atMs - anchorMs) * pxPerMs;
   const retentions = releases.flatMap(({ retention }) => retention ?? []);
