@@ -17,11 +17,6 @@ interface ResidualCurve {
   readonly shares: readonly (number | null)[];
 }
 
-interface DurationTick {
-  readonly x: number;
-  readonly label: string;
-}
-
 const POINTS = 180;
 const LEAST_MS = 1000;
 /** The axis begins where hardly any session has ended. */
@@ -75,15 +70,27 @@ function shareAt(points: readonly Point[], ms: number): number | null {
   if (after < 0) return last.share === 0 || ms <= last.ms * (1 + 1e-9) ? last.share : null;
   const b = points[after]!;
   const a = points[after - 1] ?? { ms: 0, share: 1 };
-  return b.ms === a.ms ? b.share : a.share + ((b.share - a.share) * (ms - a.ms)) / (b.ms - a.ms);
+  const along = b.ms === a.ms ? 1 : (ms - a.ms) / (b.ms - a.ms);
+  return a.share * (1 - along) + b.share * along;
 }
 
 /** Round durations within an axis of log10 of ms, and so far apart on it. */
-export function durationTicks(from: number, to: number, least: number): DurationTick[] {
-  const ticks: DurationTick[] = [];
+export function durationTicks(from: number, to: number, least: number): { at: number; label: string }[] {
+  const ticks: { at: number; label: string }[] = [];
   for (const ms of TICKS_MS) {
-    const x = Math.log10(ms);
-    if (x >= from && x <= to && x - (ticks.at(-1)?.x ?? -Infinity) >= least) ticks.push({ x, label: duration(ms) });
+    const at = Math.log10(ms);
+    if (at >= from && at <= to && at - (ticks.at(-1)?.at ?? -Infinity) >= least)
+      ticks.push({ at, label: duration(ms) });
   }
   return ticks;
+}
+
+/** Those that are known. */
+export function quantilesOf({ p50Ms, p95Ms, p99Ms }: LengthsDetailView): { name: string; ms: number }[] {
+  const all = [
+    { name: "P50", ms: p50Ms },
+    { name: "P95", ms: p95Ms },
+    { name: "P99", ms: p99Ms },
+  ];
+  return all.flatMap(({ name, ms }) => (ms === null || ms <= 0 ? [] : { name, ms }));
 }

@@ -1,11 +1,11 @@
 import type { LengthsDetailView, ServiceView } from "@holdover/control/api";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { laneClass } from "../parts/lane.ts";
-import { shownTheme } from "../theme.ts";
-import { counted, duration, number } from "../words/figures.ts";
-import { type LengthCurves, lengthCurves } from "./length-curves.ts";
+import { duration, number } from "../words/figures.ts";
+import { DriftChart } from "./drift-chart.tsx";
+import { LengthChart } from "./length-chart.tsx";
+import { lengthCurves } from "./length-curves.ts";
 import { useFirst } from "./show-more.tsx";
-import { useWidth } from "./width.ts";
 
 export interface LengthsProps {
   /** undefined: there are none yet. */
@@ -18,21 +18,22 @@ const MOST_SHOWN = 8;
 
 /** How long sessions last, how much longer what is live now will, and how that has changed from day to day. */
 export function Lengths({ lengths, service }: LengthsProps) {
-  const plots = usePlots();
   const curves = useMemo(() => lengths && lengthCurves(lengths), [lengths]);
   if (!lengths) return <p class="chart-none">Waiting for the first numbers…</p>;
-  if (!lengths.known || !curves)
+  if (!lengths.known || !curves) {
     return <p class="chart-none">How long sessions last is not known yet: {lengths.why}.</p>;
+  }
   return (
     <div class="lengths">
-      <div class="lengths-main">
-        <Curves {...{ lengths, curves, service, plots }} />
+      <div>
+        <LengthChart {...{ lengths, curves, service }} />
       </div>
-      <div class="lengths-side">
+      <div>
         <h4>By the day on which they ended</h4>
-        <Drift lengths={lengths} plots={plots} />
+        <DriftChart days={lengths.days} />
+        <DriftTable days={lengths.days} />
         <Numbers lengths={lengths} service={service} />
-        <p class="lengths-why">
+        <p>
           What is live now lasts longer than the average session: at any moment a long session is likelier to be there
           than a short one. So a window as long as P95 of all lengths would cut more than 5% of it.
         </p>
@@ -41,84 +42,15 @@ export function Lengths({ lengths, service }: LengthsProps) {
   );
 }
 
-/** The charts are fetched when they are first to be shown. */
-function usePlots() {
-  const [plots, setPlots] = useState<Plots>();
-  useEffect(() => {
-    let shown = true;
-    void fetchPlots().then((fetched) => {
-      if (shown) setPlots(fetched);
-    });
-    return () => {
-      shown = false;
-    };
-  }, []);
-  return plots;
-}
-
-type Plots = Awaited<ReturnType<typeof fetchPlots>>;
-
-async function fetchPlots() {
-  const { drawCurves, drawDrift } = await import("./length-plots.ts");
-  return { drawCurves, drawDrift };
-}
-
-interface CurvesProps {
-  readonly lengths: LengthsDetailView;
-  readonly curves: LengthCurves;
-  readonly service: LengthsProps["service"];
-  readonly plots: Plots | undefined;
-}
-
-function Curves({ lengths, curves, service, plots }: CurvesProps) {
-  const [ref, width] = useWidth<HTMLDivElement>();
-  const [looked, onLook] = useState<number | null>(null);
-  const theme = shownTheme.value;
-  useEffect(() => {
-    const element = ref.current;
-    if (!element || !plots || width === 0) return undefined;
-    const quantiles = quantilesOf(lengths).map(({ name, ms }) => ({ name: `${name} ${duration(ms)}`, ms }));
-    const colours = curves.residual.map(({ release }) => laneClass(service.releases, release));
-    return plots.drawCurves({ element, width, curves, colours, quantiles, onLook });
-  }, [plots, width, curves, theme]);
+/** The chart of days for whoever cannot see it. */
+function DriftTable({ days }: Pick<LengthsDetailView, "days">) {
   return (
-    <figure class="lengths-curves">
-      <figcaption>
-        <h4>Share of sessions that last longer than a time</h4>
-        <p>
-          {looked === null
-            ? `Of all sessions, above: ${counted(lengths.ends, "ended session")}. Of what is live now, below, from now on.`
-            : lookText(looked, curves)}
-        </p>
-      </figcaption>
-      <div ref={ref} class="lengths-plots" aria-hidden="true" />
-    </figure>
-  );
-}
-
-function lookText(index: number, { x, all, residual }: LengthCurves): string {
-  const percent = (share: number | null | undefined) => (share == null ? "?" : `${Math.round(100 * share)}%`);
-  const lives = residual.map(({ release, shares }) => `${release} ${percent(shares[index])}`);
-  return [`After ${duration(10 ** (x[index] ?? 0))}: all ${percent(all[index])}`, ...lives].join(", ");
-}
-
-function Drift({ lengths, plots }: { readonly lengths: LengthsDetailView; readonly plots: Plots | undefined }) {
-  const [ref, width] = useWidth<HTMLDivElement>();
-  const theme = shownTheme.value;
-  const { days } = lengths;
-  const drawn = days.some(({ p50Ms }) => p50Ms !== null);
-  useEffect(() => {
-    const element = ref.current;
-    return element && plots && width > 0 && drawn ? plots.drawDrift({ element, width }, days) : undefined;
-  }, [plots, width, days, theme]);
-  return (
-    <>
-      <div ref={ref} class="lengths-drift" aria-hidden="true" />
-      <table class="hidden">
+    <div class="hidden">
+      <table>
         <caption>Session lengths by the day on which they ended</caption>
         <thead>
           <tr>
-            <th scope="col">Day</th>
+            <th scope="col">Day (UTC)</th>
             <th scope="col">Ended</th>
             <th scope="col">P50</th>
             <th scope="col">P95</th>
@@ -137,10 +69,11 @@ function Drift({ lengths, plots }: { readonly lengths: LengthsDetailView; readon
           ))}
         </tbody>
       </table>
-    </>
+    </div>
   );
 }
 
+/** The curves in numbers, and whose they are. */
 function Numbers({
   lengths,
   service,
@@ -198,12 +131,4 @@ function Numbers({
 function said(ms: number | null, known = true): string {
   if (ms === null) return "–";
   return known ? duration(ms) : `~${duration(ms)}`;
-}
-
-function quantilesOf({ p50Ms, p95Ms, p99Ms }: LengthsDetailView): { name: string; ms: number }[] {
-  return [
-    { name: "P50", ms: p50Ms },
-    { name: "P95", ms: p95Ms },
-    { name: "P99", ms: p99Ms },
-  ].flatMap(({ name, ms }) => (ms === null || ms <= 0 ? [] : { name, ms }));
 }
