@@ -21,6 +21,7 @@ import type { RoutedRequest } from "./instance-request.ts";
 import { malformed, mayUpgrade, readHead } from "./request-head.ts";
 import { RequestLog } from "./request-log.ts";
 import { RequestRecord, type RequestRecordsOptions } from "./request-record.ts";
+import { sessionNames } from "./session-name.ts";
 import type { Tracing } from "./tracing.ts";
 import { WAITS, type Waits } from "./waits.ts";
 import { forwardUpgrade, TCP_KEEP_ALIVE_MS } from "./websocket-forward.ts";
@@ -102,7 +103,7 @@ export function createFront(options: FrontOptions): Front {
     timeout: IDLE_INSTANCE_MS,
   });
   const records: RequestRecordsOptions = {
-    ...(log && { log: new RequestLog({ log, secret }) }),
+    ...(log && { log: new RequestLog({ log, sessionName: sessionNames(secret) }) }),
     accessLog: options.accessLog ?? false,
     tracing: options.tracing ?? null,
     refused: counted.refused,

@@ -1,5 +1,3 @@
-import { createHmac } from "node:crypto";
-
 /** Lines a second at the most: whoever asks for nonsense as fast as it can does not fill the disk with it. */
 const LINES_A_SECOND = 200;
 const SECOND_MS = 1000;
@@ -8,18 +6,20 @@ const TEXT_CHARS = 300;
 
 export interface RequestLogOptions {
   readonly log: (event: string, detail: Record<string, unknown>) => void;
-  /** Hides sessions' keys. */
-  readonly secret: Buffer;
+  /** What a session is called, by its key. */
+  readonly sessionName: (key: string) => string;
 }
 
 /** Lines about single requests. Of more than so many a second the rest is counted, and told with the next line (`untold`). */
 export class RequestLog {
+  readonly sessionName: RequestLogOptions["sessionName"];
   readonly #options: RequestLogOptions;
   #secondSinceMs = 0;
   #lines = 0;
   #untold = 0;
 
   constructor(options: RequestLogOptions) {
+    this.sessionName = options.sessionName;
     this.#options = options;
   }
 
@@ -44,13 +44,5 @@ export class RequestLog {
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => [name, typeof value === "string" ? value.slice(0, TEXT_CHARS) : value]);
     this.#options.log(event, { ...Object.fromEntries(told), ...(untold > 0 && { untold }) });
-  }
-
-  /**
-   * What a session is called in the log: the same for the same key, and nothing from which the key could be guessed without
-   * this installation's secret. A key may be a person's name.
-   */
-  sessionName(key: string): string {
-    return createHmac("sha256", this.#options.secret).update(key).digest("hex").slice(0, 12);
   }
 }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { openFixture, SECRET, service, type Fixture } from "./front-fixture.ts";
 import { RequestLog } from "./request-log.ts";
+import { sessionNames } from "./session-name.ts";
 
 let at: Fixture;
 let told: { request: string | string[] | undefined; common: string | string[] | undefined }[] = [];
@@ -81,13 +82,13 @@ describe("a line of the log", () => {
       await at.ask({ path, headers: { ...headers, "x-session": "anna" } });
     }
     const refused = lines("refused");
-    const session = new RequestLog({ log: () => {}, secret: SECRET }).sessionName("anna");
+    const session = sessionNames(SECRET)("anna");
     expect(session).toMatch(/^[0-9a-f]{12}$/);
     for (const line of refused) {
       expect(line).toMatchObject({ request: "r1", service: "rooms", release: "v1", instance: "anna", session });
       expect(line["code"]).toBe("INSTANCE_UNREACHABLE");
     }
-    expect(new RequestLog({ log: () => {}, secret: Buffer.alloc(32) }).sessionName("anna")).not.toBe(session);
+    expect(sessionNames(Buffer.alloc(32))("anna")).not.toBe(session);
   });
 
   test("is bounded, however long the path of a stranger is", async () => {
@@ -101,7 +102,7 @@ describe("a line of the log", () => {
 
   test("is written 200 times a second at the most; the rest is counted, and told with the next", () => {
     const written: Record<string, unknown>[] = [];
-    const log = new RequestLog({ log: (_event, detail) => written.push(detail), secret: SECRET });
+    const log = new RequestLog({ log: (_event, detail) => written.push(detail), sessionName: sessionNames(SECRET) });
     const now = vi.spyOn(performance, "now").mockReturnValue(5000);
     const write = (times: number) => {
       for (let n = 0; n < times; n++) if (log.hasRoom()) log.write("refused", { n });

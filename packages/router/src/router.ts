@@ -15,6 +15,7 @@ import type {
   Traffic,
 } from "@holdover/core";
 import { createFront } from "./front.ts";
+import { sessionNames } from "./session-name.ts";
 import { Sessions } from "./sessions.ts";
 import { loadTracing } from "./tracing.ts";
 import { createWorkerServer, type WorkerServer, type WorkerServerOptions } from "./workers/worker-server.ts";
@@ -35,7 +36,7 @@ export interface RouterOptions {
   /** Called after every change of counts, table or events. */
   readonly changed: () => void;
   /** The workers of the instances, who have a socket of their own. */
-  readonly workers: Omit<WorkerServerOptions, "sessions" | "clock" | "newKey" | "look" | "log">;
+  readonly workers: Omit<WorkerServerOptions, "sessions" | "clock" | "newKey" | "sessionName" | "look" | "log">;
   readonly log: (event: string, detail: Record<string, unknown>) => void;
 }
 
@@ -85,7 +86,15 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     log,
   });
   await sessions.open();
-  const workers = createWorkerServer({ ...options.workers, sessions, clock, newKey, look: options.look, log });
+  const workers = createWorkerServer({
+    ...options.workers,
+    sessions,
+    clock,
+    newKey,
+    sessionName: sessionNames(options.secret),
+    look: options.look,
+    log,
+  });
   const front = createFront({
     holder: sessions,
     limits,

@@ -1,9 +1,11 @@
 import { once } from "node:events";
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
+import { queryObjects } from "node:v8";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { openFixture, talkOn, type Fixture, type Talk } from "./front-fixture.ts";
+import { RequestRecord } from "./request-record.ts";
 import { closeFrame, FrameTracker } from "./websocket-frames.ts";
 
 const WAITS = { connectMs: 1000, closeMs: 300, finishMs: 300 };
@@ -99,6 +101,12 @@ describe("an upgrade", () => {
     expect(client.heard()).toBe(
       `HTTP/1.1 101 Over To You\r\nX-Raw: Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nHoldover-Request: ${id}\r\n\r\n`,
     );
+  });
+
+  test("keeps nothing of its request once it is open: thousands of them are cheap", async () => {
+    await serveWs("a", () => {});
+    await once(clientOf("/?s=a", { headers: { "x-request-id": "r".repeat(100) } }), "open");
+    await expect.poll(() => queryObjects(RequestRecord, { format: "count" })).toBe(0);
   });
 
   test("loses nothing that either end sends behind its head at once", async () => {

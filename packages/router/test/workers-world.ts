@@ -29,6 +29,8 @@ export class WorkersWorld {
   readonly drains: string[] = [];
   readonly forced: { readonly cut: number; readonly reason: string }[] = [];
   readonly logged: string[] = [];
+  /** What was told with each of {@link logged}. */
+  readonly details: Record<string, unknown>[] = [];
   readonly dir = mkdtempSync(join(tmpdir(), "holdover-workers-"));
   readonly socketPath = join(this.dir, "workers.sock");
   readonly #signer = newKey();
@@ -45,8 +47,9 @@ export class WorkersWorld {
   #wakeLog: () => void = () => {};
 
   async open(): Promise<void> {
-    const log = (event: string): void => {
+    const log = (event: string, detail: Record<string, unknown>): void => {
       this.logged.push(event);
+      this.details.push(detail);
       this.#wakeLog();
     };
     const newSessionKey = (): string => `~${(this.#keys += 1)}`;
@@ -82,6 +85,7 @@ export class WorkersWorld {
       clock: this.clock,
       host: "host-1",
       newKey: newSessionKey,
+      sessionName: (key) => `the name of ${key.length} letters`,
       look: () => Promise.resolve(),
       drain: (_member, { phase, cut, reason }) => {
         this.drains.push(phase);

@@ -244,6 +244,11 @@ describe("nothing is accepted and then refused, and at most one worker runs a jo
     await one.link.next("call", ({ call }) => call.name === "confirm");
     await world.clock.advance(3000);
     expect(await asked).toMatchObject({ code: "LINK_DOWN" });
+    // The log tells of it without the session's key.
+    expect(world.details.at(world.logged.indexOf("offer.unconfirmed"))).toEqual({
+      session: "the name of 1 letters",
+      problem: expect.any(String),
+    });
     expect([one.running.size, two.running.size]).toEqual([1, 0]);
     expect(await open("a")).toMatchObject({ instance: "v1-1", already: true });
     expect(two.offered).toEqual([]);

@@ -40,6 +40,7 @@ export interface BrokerOptions {
   /** The worker of an instance, where it is linked. */
   readonly worker: (instance: string) => JobWorker | undefined;
   readonly newKey: () => string;
+  readonly sessionName: (key: string) => string;
   readonly log: (event: string, detail: Record<string, unknown>) => void;
 }
 
@@ -138,7 +139,7 @@ export class Broker {
       return opened.fence;
     } catch (thrown) {
       const error = asHoldoverError(thrown);
-      this.#options.log("offer.unconfirmed", { key, problem: error.message });
+      this.#options.log("offer.unconfirmed", { session: this.#options.sessionName(key), problem: error.message });
       // No answer yet: it may have begun, and goes on. Nobody else begins it, and whoever asked has to ask again.
       if (error.code === "LINK_DOWN" && taker.isOpen()) throw error;
       // It has no such job; or it has gone, and hears that the session is its own no more should it come back.

@@ -47,6 +47,8 @@ export interface WorkerServerOptions {
   /** This host's name. */
   readonly host: string;
   readonly newKey: () => string;
+  /** What a session is called in the log, by its key. */
+  readonly sessionName: (key: string) => string;
   /** Looks at once whether an instance still runs. */
   readonly look: (instance: string) => Promise<void>;
   /** A worker drains by its own word: for the audit log. */
@@ -91,6 +93,7 @@ export function createWorkerServer(options: WorkerServerOptions): WorkerServer {
     sessions,
     worker: (instance) => jobWorker(workers.get(instance)),
     newKey: options.newKey,
+    sessionName: options.sessionName,
     log,
   });
 
