@@ -4,7 +4,7 @@ import { Audit } from "./audit/audit.tsx";
 import { Sessions } from "./sessions/sessions.tsx";
 import { SessionStory } from "./sessions/session-story.tsx";
 import { ActionDialog } from "./actions/action-dialog.tsx";
-import { isLive, status, token } from "./data/store.ts";
+import { freshness, isLive, status, token } from "./data/store.ts";
 import { Header } from "./header.tsx";
 import { Overview } from "./overview/overview.tsx";
 import { Modal } from "./parts/modal.tsx";
@@ -17,9 +17,10 @@ const TITLES = { overview: "Overview", sessions: "Sessions", session: "Session",
 
 export function App() {
   const { view } = route.value;
+  const stale = freshness.value.kind === "stale";
   useEffect(() => {
-    document.title = `${TITLES[view]} · Holdover`;
-  }, [view]);
+    document.title = `${stale ? "Not live · " : ""}${TITLES[view]} · Holdover`;
+  }, [view, stale]);
   const signedIn = token.value !== null;
   if (!signedIn && status.value === null) return <SignInPage />;
   return (

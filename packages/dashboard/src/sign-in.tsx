@@ -47,7 +47,7 @@ export function SignInForm() {
         onInput={(event) => (secret.value = event.currentTarget.value)}
         aria-describedby="token-where"
       />
-      <button type="submit" class="primary" disabled={busy.value}>
+      <button type="submit" class="action primary" disabled={busy.value}>
         {busy.value ? "Signing in…" : "Sign in"}
       </button>
       <p id="token-where" class="quiet">
@@ -63,11 +63,13 @@ export function SignInForm() {
 export function SignInPage() {
   return (
     <main class="alone">
-      <h1>
-        <span class="logo" aria-hidden="true" /> Holdover
-      </h1>
-      <p>Ships a new release without ending a live session. Sign in to see what is live.</p>
-      <SignInForm />
+      <div class="panel">
+        <h1>
+          <span class="logo" aria-hidden="true" /> Holdover
+        </h1>
+        <p>Ships a new release without ending a live session. Sign in to see what is live.</p>
+        <SignInForm />
+      </div>
     </main>
   );
 }

@@ -18,7 +18,7 @@ import { Progress } from "./progress.tsx";
 type Stage =
   | { readonly at: "form" }
   | { readonly at: "sending" }
-  | { readonly at: "sent"; readonly request: PreviewRequest; readonly sinceMs: number };
+  | { readonly at: "sent"; readonly request: PreviewRequest; readonly sinceMs: number; readonly answer: string | null };
 
 /** Settles an action: how, what it would do, the word that a dangerous one asks for, and what became of it. */
 export function ActionDialog({ asked }: { readonly asked: Asked }) {
@@ -42,8 +42,8 @@ export function ActionDialog({ asked }: { readonly asked: Asked }) {
     stage.value = { at: "sending" };
     failure.value = null;
     try {
-      await carryOut(api, asked.service, order.request, draft.value);
-      stage.value = { at: "sent", request: order.request, sinceMs };
+      const answer = await carryOut(api, asked.service, order.request, draft.value);
+      stage.value = { at: "sent", request: order.request, sinceMs, answer };
     } catch (error) {
       failure.value = asFailure(error);
       stage.value = { at: "form" };
@@ -54,7 +54,7 @@ export function ActionDialog({ asked }: { readonly asked: Asked }) {
     <Modal title={titleOf(asked)} onClose={close}>
       {stage.value.at === "sent" ? (
         <>
-          <Progress service={asked.service} request={stage.value.request} sinceMs={stage.value.sinceMs} />
+          <Progress service={asked.service} {...stage.value} />
           <div class="row end">
             <button type="button" class="action primary" onClick={close} ref={(button) => button?.focus()}>
               Close

@@ -1,5 +1,6 @@
 import type { PreviewRequest, ServiceView } from "@holdover/control/api";
 import type { HoldoverApi } from "../data/api.ts";
+import { counted } from "../words/figures.ts";
 import type { Asked } from "./asked.ts";
 import { readDuration } from "./duration-field.ts";
 
@@ -79,40 +80,48 @@ function restartOf({ batch, wait, grace }: Draft): Order {
   return { request: { action: "restart", batch, waitMs, ...(graceMs !== undefined && { graceMs }) } };
 }
 
-/** Does it. @throws ApiFailure */
+/**
+ * Does it.
+ * @returns what it answers that the status does not tell; null: nothing
+ * @throws ApiFailure
+ */
 export async function carryOut(
   api: HoldoverApi,
   service: string,
   request: PreviewRequest,
   draft: Draft,
-): Promise<void> {
+): Promise<string | null> {
   switch (request.action) {
     case "deploy": {
       const then = draft.then === "ramp" ? { then: draft.then, percent: draft.percent } : { then: draft.then };
       const dir = draft.dir.trim();
       await api.deploy(service, { release: request.release, ...(dir !== "" && { dir }), then });
-      return;
+      return null;
     }
     case "promote":
       await api.promote(service, request.release);
-      return;
+      return null;
     case "ramp":
       await api.ramp(service, request.release, request.percent);
-      return;
+      return null;
     case "rollback": {
       const { action: _, ...rollback } = request;
       await api.rollback(service, rollback);
-      return;
+      return null;
     }
     case "retire":
       await api.retire(service, request.release, request.now);
-      return;
+      return null;
     case "restart": {
       const { action: _, ...restart } = request;
       await api.restart(service, restart);
-      return;
+      return null;
     }
-    case "move":
-      await api.move(service, request.key);
+    case "move": {
+      const { connections, to, job } = await api.move(service, request.key);
+      return job
+        ? "The worker that holds it was asked to finish; it stays until it has."
+        : `${counted(connections, "connection")} of it ${connections === 1 ? "is" : "are"} asked to come back, and ${connections === 1 ? "finds" : "find"} it on ${to}.`;
+    }
   }
 }

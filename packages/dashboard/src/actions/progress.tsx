@@ -21,12 +21,14 @@ interface ProgressProps {
   readonly request: PreviewRequest;
   /** Epoch ms by the server at which it was asked for. */
   readonly sinceMs: number;
+  /** What was answered to it; null: the status tells how it stands. */
+  readonly answer: string | null;
 }
 
 /** What has become of an action, and what happened since it was asked for. */
-export function Progress({ service, request, sinceMs }: ProgressProps) {
+export function Progress({ service, request, sinceMs, answer }: ProgressProps) {
   const view = status.value?.services.find(({ name }) => name === service);
-  const { tone, text, share } = standingOf(request, view);
+  const { tone, text, share } = answer === null ? standingOf(request, view) : done(answer);
   const since = entries.value.filter((entry) => entry.service === service && entry.atMs >= sinceMs - 50).slice(-TOLD);
   return (
     <>
@@ -70,7 +72,7 @@ function standingOf(request: PreviewRequest, service: ServiceView | undefined): 
     case "restart":
       return restartStanding(find(service?.current ?? ""));
     case "move":
-      return done("Its connections were asked to come back. They are placed anew on the current release.");
+      return done("It is asked to move.");
   }
 }
 

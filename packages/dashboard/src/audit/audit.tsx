@@ -38,7 +38,7 @@ export function Audit() {
           <h2 id="feed-title">What happened</h2>
           <p class="quiet">
             {counted(sought.length, "entry", "entries")}
-            {all.length > 0 && `, of those after #${number((all[0]?.seq ?? 1) - 1)}`}
+            {(all[0]?.seq ?? 1) > 1 && `, of those after #${number((all[0]?.seq ?? 1) - 1)}`}
           </p>
         </header>
         <div class="filters">

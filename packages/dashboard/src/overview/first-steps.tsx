@@ -20,6 +20,7 @@ export function FirstSteps({ services }: { readonly services: readonly ServiceVi
         <div class="commands">
           <Command text="npx holdover init" />
           <Command text="npx holdover up" />
+          <Command text="npx holdover deploy SERVICE --release v2 --dir DIR" />
         </div>
       </section>
     );

@@ -9,6 +9,7 @@ import { fragmentOf } from "../route.ts";
 import { counted, fullTime, number } from "../words/figures.ts";
 import { ADMISSION_WORDS, MEANINGS, STATE_MEANINGS } from "../words/meanings.ts";
 import { ReleaseDetail } from "./release-detail.tsx";
+import { RestartNote } from "./restart-note.tsx";
 import { Window } from "./window.tsx";
 
 interface ReleaseRowProps {
@@ -18,7 +19,7 @@ interface ReleaseRowProps {
 
 export function ReleaseRow({ release, service }: ReleaseRowProps) {
   const open = useSignal(false);
-  const { id, state, sinceMs, sessions, failure, problem, restart } = release;
+  const { id, state, sinceMs, sessions, failure, problem } = release;
   return (
     <li class={`release ${state} ${laneClass(service.releases, id)}`}>
       <div class="release-row">
@@ -38,7 +39,7 @@ export function ReleaseRow({ release, service }: ReleaseRowProps) {
             </Told>
           </p>
         </div>
-        <div class="cell live-only">
+        <div class="cell">
           <span class="label">takes</span>
           <Told why={MEANINGS.admission}>{ADMISSION_WORDS[release.admission]}</Told>
           {state === "ramping" && (
@@ -47,14 +48,14 @@ export function ReleaseRow({ release, service }: ReleaseRowProps) {
             </Told>
           )}
         </div>
-        <div class="cell live-only">
+        <div class="cell">
           <span class="label">sessions</span>
           <span class="large">
             <Figure value={sessions && sessions.open + sessions.lingering} why={MEANINGS.sessions} />
           </span>
           {sessions && sessions.open + sessions.lingering > 0 && <SessionParts sessions={sessions} />}
         </div>
-        <div class="cell live-only">
+        <div class="cell">
           <span class="label">instances</span>
           <Instances release={release} />
         </div>
@@ -68,14 +69,7 @@ export function ReleaseRow({ release, service }: ReleaseRowProps) {
           <p>{problem}</p>
         </Callout>
       )}
-      {restart && (
-        <Callout tone="warn">
-          <p>
-            Being restarted, {counted(restart.batch, "instance")} at a time: {number(restart.leaving.length)} leaving,{" "}
-            {number(restart.waiting.length)} waiting.
-          </p>
-        </Callout>
-      )}
+      <RestartNote release={release} />
       {failure && (
         <Callout tone="bad">
           <p>

@@ -49,7 +49,7 @@ export function ServicePanel({ service, openAtFirst }: ServicePanelProps) {
           </ActionButton>
         </div>
       </header>
-      <div class="service-look">
+      <div class="service-look live-only">
         <ul class="situation">
           {facts.map(({ tone, text }) => (
             <li key={text} class={tone}>
@@ -86,7 +86,7 @@ function Releases({ service, releases, label }: ReleasesProps) {
         <span>Instances</span>
         <span>Window</span>
       </p>
-      <ol class="releases" aria-label={label}>
+      <ol class="releases live-only" aria-label={label}>
         {releases.map((release) => (
           <ReleaseRow key={release.id} release={release} service={service} />
         ))}
@@ -110,7 +110,7 @@ function Totals({ service }: { readonly service: ServiceView }) {
     ? null
     : windows.reduce((sum, { wouldCut }) => sum + (wouldCut ?? 0), 0);
   return (
-    <dl class="totals live-only">
+    <dl class="totals">
       <div>
         <dt>sessions</dt>
         <dd class="large">

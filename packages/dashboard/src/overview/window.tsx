@@ -11,7 +11,7 @@ export function Window({ release }: { readonly release: ReleaseView }) {
   if (!retention) return <div class="cell window">{waitsFor(release)}</div>;
   const { retires, deadlineMs, hardStopMs, wouldCut, allowedCuts, rule, why } = retention;
   return (
-    <div class="cell window live-only">
+    <div class="cell window">
       <span class="label">{state === "expiring" ? "cut" : "retires"}</span>
       {state === "retained" && (
         <p>
