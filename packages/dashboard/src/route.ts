@@ -7,7 +7,7 @@ export type Route =
   | { readonly view: "session"; readonly service: string; readonly key: string }
   | { readonly view: "audit"; readonly service: string | null };
 
-function routeOf(fragment: string): Route {
+export function routeOf(fragment: string): Route {
   const [path = "", query = ""] = fragment.replace(/^#\/?/, "").split("?", 2);
   const params = new URLSearchParams(query);
   const service = params.get("service");

@@ -1,4 +1,14 @@
-import { broken, countsKnown, freshness, isLive, nowMs, restartedAtMs, serverClock, status } from "./data/store.ts";
+import {
+  broken,
+  countsKnown,
+  freshness,
+  isLive,
+  nowMs,
+  otherVersion,
+  restartedAtMs,
+  serverClock,
+  status,
+} from "./data/store.ts";
 import { clockTime, duration } from "./words/figures.ts";
 
 /** For how long it is told that control was started anew, ms. */
@@ -30,6 +40,14 @@ export function Staleness() {
       )}
       {isLive.value && restarted !== null && nowMs.value - restarted < RESTART_TOLD_MS && (
         <p class="bar quiet">Control was started anew at {clockTime(restarted)}. Sessions do not depend on it.</p>
+      )}
+      {isLive.value && otherVersion.value !== null && (
+        <p class="bar quiet">
+          Control is version {otherVersion.value} now.{" "}
+          <button type="button" class="action" onClick={() => location.reload()}>
+            Load its page
+          </button>
+        </p>
       )}
     </div>
   );

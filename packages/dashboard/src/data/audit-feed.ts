@@ -37,6 +37,8 @@ export const chain = signal<Chain>({ kind: "reading", seq: 0 });
 export interface AuditFeed {
   /** Reads the last entries anew and follows them. */
   begin(): void;
+  /** Forgets all that was read. */
+  end(): void;
   /** The next entry, as it was told live. */
   take(entry: AuditEntryView): void;
   /** Follows the chain again up to now, from its first entry or from where it was signed last. */
@@ -128,12 +130,17 @@ export function createAuditFeed(api: Pick<HoldoverApi, "open" | "audit">, crypto
     chain.value = sound;
   }
 
+  function forget(): void {
+    era += 1;
+    sound = null;
+    entries.value = [];
+    chain.value = { kind: "reading", seq: 0 };
+  }
+
   return {
+    end: forget,
     begin() {
-      era += 1;
-      sound = null;
-      entries.value = [];
-      chain.value = { kind: "reading", seq: 0 };
+      forget();
       enqueue(async () => {
         const tail = await api.audit({ tail: 1 });
         await follow(Math.max(0, (tail.entries.at(-1)?.seq ?? 0) - READ_FIRST));

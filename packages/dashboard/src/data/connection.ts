@@ -4,7 +4,17 @@ import { createApi } from "./api.ts";
 import { ApiFailure, asFailure } from "./api-call.ts";
 import { follow, type Following } from "./event-stream.ts";
 import { SILENT_MS } from "./freshness.ts";
-import { caller, everySecond, forget, hearBroken, hearOpen, hearStatus, signedOutBecause, token } from "./store.ts";
+import {
+  caller,
+  everySecond,
+  forget,
+  hearBroken,
+  hearOpen,
+  hearStatus,
+  serverClock,
+  signedOutBecause,
+  token,
+} from "./store.ts";
 import { codeIn, keepToken, keptToken } from "./token.ts";
 
 /** The one place where the page meets the network and the browser's storage. */
@@ -90,7 +100,7 @@ export function signOut(reason?: string): void {
 }
 
 function reasonOf(failure: ApiFailure): string {
-  return caller.value?.expiresAtMs != null && caller.value.expiresAtMs <= Date.now()
+  return caller.value?.expiresAtMs != null && caller.value.expiresAtMs <= serverClock.now()
     ? `Your token ${caller.value.name} has expired.`
     : failure.what;
 }

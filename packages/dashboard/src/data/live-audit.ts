@@ -10,6 +10,7 @@ export const auditFeed = createAuditFeed(api, globalThis.crypto?.subtle);
 export function followAudit(): void {
   listenToAudit({ entry: (entry) => auditFeed.take(entry), lost: () => auditFeed.begin() });
   effect(() => {
-    if (token.value !== null) auditFeed.begin();
+    if (token.value === null) auditFeed.end();
+    else auditFeed.begin();
   });
 }

@@ -1,6 +1,7 @@
 import type { CallerView, StatusView } from "@holdover/control/api";
 import { computed, signal } from "@preact/signals";
 import type { ApiFailure } from "./api-call.ts";
+import { knownCounts } from "./known-counts.ts";
 import { freshnessOf, type Freshness, type Heard } from "./freshness.ts";
 import { createServerClock, SKEW_TOLD_MS } from "./server-clock.ts";
 
@@ -21,6 +22,14 @@ const heard = signal<Heard>({ statusAt: null, open: false });
 export const broken = signal<{ failure: ApiFailure; againAt: number } | null>(null);
 /** Epoch ms by the server at which the control process was seen to be another one than before; null: never. */
 export const restartedAtMs = signal<number | null>(null);
+
+/** The version of the control process that served this page; null: not known yet. */
+const firstVersion = signal<string | null>(null);
+/** The version that answers now, where this page is of another one; null: it is not. */
+export const otherVersion = computed(() => {
+  const now = status.value?.version ?? null;
+  return now !== null && firstVersion.value !== null && now !== firstVersion.value ? now : null;
+});
 
 /** Once a second: what draws ages and deadlines follows it. */
 const tick = signal(0);
@@ -54,7 +63,8 @@ export function hearStatus(view: StatusView): void {
   const before = status.value;
   serverClock.hear(view.nowMs);
   if (before && before.startedAtMs !== view.startedAtMs) restartedAtMs.value = view.nowMs;
-  status.value = view;
+  status.value = knownCounts(view);
+  firstVersion.value ??= view.version;
   heard.value = { statusAt: local.passedMs(), open: true };
 }
 

@@ -6,6 +6,7 @@ import { Figure } from "../parts/figure.tsx";
 import { counted, expected } from "../words/figures.ts";
 import { MEANINGS } from "../words/meanings.ts";
 import { situationOf } from "../words/situation.ts";
+import { Lives } from "./lives.tsx";
 import { Picture } from "./picture.tsx";
 import { inOrder } from "./order.ts";
 import { ReleaseRow } from "./release-row.tsx";
@@ -64,6 +65,7 @@ export function ServicePanel({ service, openAtFirst }: ServicePanelProps) {
           <Picture service={service} />
           <Releases service={service} releases={live} label={`Releases of ${service.name}`} />
           {over.length > 0 && <Over releases={over} service={service} />}
+          <Lives service={service} />
         </>
       )}
     </section>
