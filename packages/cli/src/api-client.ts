@@ -63,6 +63,8 @@ export type {
 const READ_MS = 10_000;
 /** How long a change may take, in ms: it waits until it is stored and its table is in force. */
 const CHANGE_MS = 30_000;
+/** A copy of large databases takes as long as the disk. */
+const BACKUP_MS = 600_000;
 /** Trying values on processes of two releases, in ms. */
 const TRIAL_CALL_MS = 60_000;
 /** Following the whole audit chain, in ms. */
@@ -304,6 +306,11 @@ export class ApiClient {
 
   async revokeMember(body: RevokeRequest): Promise<MembershipView> {
     return this.#post("/v1/membership/revoke", body);
+  }
+
+  /** Has the databases copied into a directory. @param dir absolute */
+  async backup(dir: string): Promise<void> {
+    await this.#call("POST", "/v1/backup", JSON.stringify({ dir }), BACKUP_MS);
   }
 
   /** Asks for the end; it has not come yet when this resolves. */

@@ -170,6 +170,11 @@ async function runControl(state: StateDir, again: boolean): Promise<void> {
     version: VERSION,
     ready: () => control.notReady(),
     metrics: () => metrics.text(),
+    copyStores: async (dir) => {
+      // First host's: whatever is in it, control knows of it a moment later.
+      await link.copyStore(join(dir, "host.db"));
+      await store.copyTo(join(dir, "control.db"));
+    },
     log: logger,
   });
   await signing.start();

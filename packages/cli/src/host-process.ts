@@ -171,7 +171,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
         traffic: router.traffic(),
         health: health.read(links),
       }),
-      handle: (call) => handle(call, { router, platform, membership, workerSocket: state.workerSocket, startClosing }),
+      handle: (call) =>
+        handle(call, { store, router, platform, membership, workerSocket: state.workerSocket, startClosing }),
       log,
     });
     undo.push(() => link.close());
@@ -243,6 +244,7 @@ async function each(steps: readonly (() => unknown)[], log: (event: string, deta
 }
 
 interface Parts {
+  readonly store: HostStore;
   readonly router: Router;
   readonly platform: ProcessPlatform;
   readonly membership: Membership;
@@ -251,7 +253,7 @@ interface Parts {
 }
 
 async function handle(call: LinkCall, parts: Parts): Promise<unknown> {
-  const { router, platform, membership, workerSocket, startClosing } = parts;
+  const { store, router, platform, membership, workerSocket, startClosing } = parts;
   switch (call.name) {
     case "apply":
       router.apply(membership.accept(call.table, router.table().number));
@@ -275,6 +277,8 @@ async function handle(call: LinkCall, parts: Parts): Promise<unknown> {
       return platform.start({ ...call.spec, env: { ...call.spec.env, HOLDOVER_LINK: workerSocket } });
     case "stop":
       return platform.stop(call.instance, call.graceMs);
+    case "copy":
+      return store.copyTo(call.file);
     case "shutdown":
       return startClosing(call.now ? "cut" : "finish");
   }

@@ -2,6 +2,7 @@ import { asHoldoverError, ERRORS, HoldoverError } from "@holdover/core";
 import { Command, CommanderError } from "commander";
 import { createCli, type Cli } from "./cli.ts";
 import { addAudit } from "./commands/audit.ts";
+import { addBackup } from "./commands/backup.ts";
 import { addCompat } from "./commands/compat.ts";
 import { addDashboard } from "./commands/dashboard.ts";
 import { addDeploy } from "./commands/deploy.ts";
@@ -111,6 +112,7 @@ const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
   addCompat,
   addLogs,
   addAudit,
+  addBackup,
   addToken,
   addMembership,
   addSimulate,

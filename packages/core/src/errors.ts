@@ -336,6 +336,12 @@ export const ERRORS = {
     what: "The database {file} cannot be read: {problem}",
     next: "Nothing was changed. Put back a copy of the file, or move it away to start empty.",
   },
+  BACKUP_FAILED: {
+    status: 507,
+    exit: 1,
+    what: "The copy in {dir} could not be written: {problem}",
+    next: "Nothing else changed. Free disk space, or name a directory that Holdover's user may write and that is not there yet.",
+  },
   STORE_NEWER: {
     status: 500,
     exit: 1,

@@ -161,6 +161,7 @@ const calls: { [Name in LinkCall["name"]]: fc.Arbitrary<Extract<LinkCall, { name
       payload: json,
     }),
   }),
+  copy: fc.record({ name: fc.constant("copy"), file: text }),
   move: fc.record({
     name: fc.constant("move"),
     move: fc.record({ service: text, key: text, fence: fc.option(count) }),

@@ -109,6 +109,8 @@ const call = z.discriminatedUnion("name", [
   z.object({ name: z.literal("samples"), request: samplesRequest }),
   z.object({ name: z.literal("start"), spec: instanceSpec }),
   z.object({ name: z.literal("stop"), instance: z.string(), graceMs: z.number() }),
+  /** A copy of all that the host has stored, to a file that is not there yet. */
+  z.object({ name: z.literal("copy"), file: z.string() }),
   z.object({ name: z.literal("shutdown"), now: z.boolean() }),
 ]);
 

@@ -139,6 +139,7 @@ test("an API without a token is not made at all", async () => {
     version: "1",
     ready: () => null,
     metrics: async () => "",
+    copyStores: async () => {},
   });
   await expect(made).rejects.toMatchObject({ code: "INTERNAL" });
 });

@@ -540,6 +540,7 @@ export async function startApi(
     version: "1.2.3",
     ready: () => null,
     metrics: async () => "holdover_link_up 1\n",
+    copyStores: async () => {},
     clock,
     log: { info: (fields) => void calls.push(fields), warn: tell, error: tell },
     ...over,

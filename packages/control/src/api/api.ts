@@ -90,6 +90,11 @@ export interface ApiOptions {
   readonly ready: () => string | null;
   /** The text of /metrics. */
   readonly metrics: () => Promise<string>;
+  /**
+   * Copies the databases into a directory, each as it is at one moment.
+   * @throws HoldoverError BACKUP_FAILED, LINK_DOWN
+   */
+  readonly copyStores: (dir: string) => Promise<void>;
   readonly clock?: Clock;
   readonly log?: CallLog;
 }
@@ -213,7 +218,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addSignInRoutes(app, context, failedCalls, clock);
   addMembershipRoutes(app, context, options.membership, clock);
   addPageRoutes(app, await readPage(options.page, log));
-  addProcessRoutes(app, context, { ready: options.ready, metrics: options.metrics, clock, log });
+  addProcessRoutes(app, context, { ...options, clock, log });
   await app.ready();
 
   // Which listener took a request is settled here and not by asking its socket: one that is torn down has no address any more.

@@ -42,6 +42,7 @@ async function listen(over: { socketPath?: string; host?: string; port?: number 
     version: "1.2.3",
     ready: () => null,
     metrics: async () => "",
+    copyStores: async () => {},
   });
   made.push(api);
   return api.listen({ socketPath: join(dir, "run", "control.sock"), host: "127.0.0.1", port: 0, ...over });

@@ -47,6 +47,7 @@ const ROUTES = [
   "get /v1/sessions",
   "get /v1/status",
   "get /v1/tokens",
+  "post /v1/backup",
   "post /v1/membership/revoke",
   "post /v1/membership/rotate",
   "post /v1/services/{service}/compatibility",

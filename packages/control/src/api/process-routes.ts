@@ -1,8 +1,8 @@
-import { HoldoverError, type Clock } from "@holdover/core";
+import { HoldoverError, type AuditLog, type Clock } from "@holdover/core";
 import { z } from "zod";
 import type { ApiLog } from "./api-log.ts";
 import { actorHeader, failures, type App, type RouteContext } from "./route.ts";
-import { shutdownRequest } from "./views.ts";
+import { backupRequest, shutdownRequest } from "./views.ts";
 
 const ok = z.object({ ok: z.literal(true) });
 const openApiDocument = z.looseObject({ openapi: z.string() });
@@ -13,6 +13,9 @@ const SHUTDOWN_ANSWER_MS = 1000;
 export interface ProcessSources {
   readonly ready: () => string | null;
   readonly metrics: () => Promise<string>;
+  /** See {@link ApiOptions.copyStores}. */
+  readonly copyStores: (dir: string) => Promise<void>;
+  readonly audit: AuditLog;
   readonly clock: Clock;
   readonly log: ApiLog;
 }
@@ -82,6 +85,38 @@ export function addProcessRoutes(app: App, { operations, actorOf }: RouteContext
       },
     },
     async () => (document ??= openApiDocument.parse(app.swagger())),
+  );
+
+  let copying = false;
+  app.post(
+    "/v1/backup",
+    {
+      config: { role: "admin" },
+      schema: {
+        operationId: "backup",
+        tags: ["process"],
+        summary: "Copy the databases, while they are in use",
+        description:
+          "Writes host.db and control.db into a directory, each as it is at one moment, and answers when both are there. " +
+          "Keys and builds are files beside them, which `holdover backup` copies too.",
+        headers: actorHeader,
+        body: backupRequest,
+        response: { 200: ok, ...failures("BACKUP_FAILED", "CONTROL_BUSY", "LINK_DOWN", "STORE_FAILED") },
+      },
+    },
+    async (request) => {
+      if (copying) throw new HoldoverError("CONTROL_BUSY", { problem: "another backup is being written" });
+      copying = true;
+      try {
+        const { dir } = request.body;
+        await sources.copyStores(dir);
+        const [actor, atMs] = [actorOf(request), sources.clock.now()];
+        await sources.audit.append([{ atMs, kind: "backup.written", actor, reason: "asked", detail: { dir } }]);
+        return { ok: true as const };
+      } finally {
+        copying = false;
+      }
+    },
   );
 
   app.post(

@@ -342,6 +342,14 @@ export const retireRequest = z.strictObject({
     .meta({ description: "Cut live sessions at once, paced, instead of asking them to move first." }),
 });
 
+export const backupRequest = z.strictObject({
+  dir: z
+    .string()
+    .max(4096)
+    .startsWith("/", "write an absolute path")
+    .meta({ description: "A directory of the machine that Holdover runs on; it has no host.db and control.db yet." }),
+});
+
 export const shutdownRequest = z.strictObject({ now: z.boolean().default(false) });
 
 export type RetirementView = z.output<typeof retirementView>;

@@ -33,9 +33,9 @@ const SHARE_HIT = 0.5;
 
 export type LinkFault = "lose-calls" | "lose-answers" | "double" | "slow" | "break";
 
-/** What control asks: as over a real link, but that nobody signs tables here. */
+/** What control asks: as over a real link, but that nobody signs tables here, or copies what is in memory to a file. */
 export type SimulatedCall =
-  | Exclude<LinkCall, { readonly name: "apply" }>
+  | Exclude<LinkCall, { readonly name: "apply" | "copy" }>
   | { readonly name: "apply"; readonly table: RoutingTable };
 
 /** What a host tells of itself. */

@@ -39,6 +39,8 @@ import {
 const CALL_TIMEOUT_MS = 10_000;
 /** A format trial asks processes of the application, and ends by itself before this. */
 const TRIAL_CALL_MS = TRIAL_MS + CALL_TIMEOUT_MS;
+/** A copy of a large database is bounded by the disk. */
+const COPY_CALL_MS = 600_000;
 /** Events that could not be stored are tried again after this, ms. */
 const EVENTS_AGAIN_MS = 1000;
 
@@ -61,6 +63,8 @@ export interface ControlLink {
   readonly platform: Platform;
   readonly linked: () => boolean;
   readonly health: () => LinkHealth;
+  /** Has the host copy its database to a file. @throws HoldoverError BACKUP_FAILED, LINK_DOWN */
+  copyStore(file: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -285,6 +289,9 @@ export async function openControlLink(options: ControlLinkOptions): Promise<Cont
       host: host?.counts?.health ?? null,
       applying: applying.read(),
     }),
+    copyStore: async (file) => {
+      await call({ name: "copy", file }, COPY_CALL_MS);
+    },
     close: async () => {
       // Those that never said who they are, too: the server waits for the last of them.
       for (const socket of sockets) socket.destroy();

@@ -35,6 +35,8 @@ export interface ControlStore {
   readonly tokens: TokenStore;
   readonly members: MemberStore;
   readonly health: () => StoreHealth;
+  /** See {@link Database.copyTo}. */
+  readonly copyTo: (file: string) => Promise<void>;
   readonly close: () => void;
 }
 
@@ -149,6 +151,7 @@ export function controlStoreOn(database: Database, maxEnded: number): ControlSto
     tokens: tokenStore(database, store),
     members: memberStore(database, store),
     health: database.health,
+    copyTo: database.copyTo,
     close: database.close,
   };
 }

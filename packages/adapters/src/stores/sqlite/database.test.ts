@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { setImmediate as turn } from "node:timers/promises";
 import { HoldoverError, type PinStore, type SessionEvent } from "@holdover/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CONTROL_FILE, controlStoreOn, MAX_ENDED, openControlStore } from "./control-store.ts";
@@ -378,3 +379,51 @@ function endedEvent(seq: number): SessionEvent {
   const pin = { service: "chat", key: `s${seq}`, ...place, openedAtMs: 0, label: null };
   return { seq, atMs: 1, kind: "ended", session: { ...pin, reason: "cut", endedAtMs: 1, connectionsClosed: 1 } };
 }
+
+describe("A copy of a file that is in use", () => {
+  it("is whole, of one moment, and takes in what was answered before, while it goes on being written", async () => {
+    const { pins, copyTo, close } = openHostStore(file);
+    await placeMany(pins, 5000);
+    const copy = join(dir, "copy.db");
+    let copied = false;
+    const copying = copyTo(copy).then(() => (copied = true));
+    let written = 0;
+    for (; !copied; written += 1) {
+      await placeMany(pins, 1, `later-${written}`);
+      await turn();
+    }
+    await copying;
+    expect(written).toBeGreaterThan(0);
+    close();
+    expect(statSync(copy).mode & 0o777).toBe(0o600);
+    const read = new DatabaseSync(copy, { readOnly: true });
+    try {
+      expect(read.prepare("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
+      const keys = read
+        .prepare("SELECT key FROM pins")
+        .all()
+        .map(({ key }) => String(key));
+      const later = keys.filter((key) => key.startsWith("later-"));
+      expect(keys.length - later.length).toBe(5000);
+      // Of those that came meanwhile, all up to some moment.
+      expect(later.toSorted()).toEqual(later.map((_, index) => `later-${index}-0`).toSorted());
+    } finally {
+      read.close();
+    }
+    openHostStore(copy).close();
+  });
+
+  it("never replaces what is there, and leaves nothing behind where it cannot be written", async () => {
+    const { copyTo, close } = openHostStore(file);
+    const copy = join(dir, "copy.db");
+    writeFileSync(copy, "mine");
+    await expect(copyTo(copy)).rejects.toMatchObject({ code: "BACKUP_FAILED" });
+    expect(readFileSync(copy, "utf8")).toBe("mine");
+    await expect(copyTo(join(dir, "none", "copy.db"))).rejects.toMatchObject({ code: "BACKUP_FAILED" });
+    expect(readdirSync(dir).filter((name) => name.startsWith("copy"))).toEqual(["copy.db"]);
+    close();
+    const closed = join(dir, "closed.db");
+    await expect(copyTo(closed)).rejects.toMatchObject({ code: "BACKUP_FAILED" });
+    expect(readdirSync(dir)).not.toContain("closed.db");
+  });
+});

@@ -1,5 +1,6 @@
 import { closeSync, openSync, rmSync, statSync } from "node:fs";
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { dirname } from "node:path";
+import { backup, DatabaseSync, type StatementSync } from "node:sqlite";
 import { HoldoverError, problemOf, type StoreHealth } from "@holdover/core";
 import { changeFailure, openFailure, readFailure } from "./failure.ts";
 import { checkFormat, migrate, type Format } from "./format.ts";
@@ -16,6 +17,13 @@ export interface Database {
   /** @throws HoldoverError STORE_CORRUPT where what is stored cannot be read, STORE_FAILED after `close` */
   readonly read: <T>(query: () => T) => T;
   readonly health: () => StoreHealth;
+  /**
+   * Copies all of it, as it is at one moment, while it goes on being read and written: a few pages at a time, in another
+   * thread. Whoever opens the copy finds a whole database.
+   * @param file must not be there yet
+   * @throws HoldoverError BACKUP_FAILED; then nothing is left of the copy
+   */
+  readonly copyTo: (file: string) => Promise<void>;
   /** Does nothing the second time. */
   readonly close: () => void;
 }
@@ -37,6 +45,9 @@ const LOG_KEPT_BYTES = 16 * 1024 * 1024;
  * middle of a commit, where no turn ends before that.
  */
 const CARRIED_OVER_COMMITS = 128;
+
+/** Between so many pages of a copy others have their turn. */
+const COPIED_PAGES = 100;
 
 const SMALLEST_PAGE_BYTES = 512;
 
@@ -75,10 +86,14 @@ export function openDatabase(file: string, options: OpenOptions): Database {
 /** Makes a file that only its owner can read. An existing one keeps its mode: it may have been widened on purpose. */
 function createPrivately(file: string): void {
   try {
-    closeSync(openSync(file, "wx", 0o600));
+    createNew(file);
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw thrown;
   }
+}
+
+function createNew(file: string): void {
+  closeSync(openSync(file, "wx", 0o600));
 }
 
 /** SQLite takes the beginning of a database for an empty one, and would write a new one over it. */
@@ -170,6 +185,19 @@ function handleOf(file: string, sql: DatabaseSync): Database {
     sql,
     write,
     read,
+    copyTo: async (to) => {
+      try {
+        createNew(to);
+      } catch (cause) {
+        throw new HoldoverError("BACKUP_FAILED", { dir: dirname(to), problem: problemOf(cause) }, { cause });
+      }
+      try {
+        await backup(sql, to, { rate: COPIED_PAGES });
+      } catch (cause) {
+        for (const part of [to, `${to}-wal`, `${to}-shm`, `${to}-journal`]) rmSync(part, { force: true });
+        throw new HoldoverError("BACKUP_FAILED", { dir: dirname(to), problem: problemOf(cause) }, { cause });
+      }
+    },
     health: () => ({ bytes: bytesOf(file) + bytesOf(`${file}-wal`), failures, problem }),
     close: () => {
       if (sql.isOpen) sql.close();

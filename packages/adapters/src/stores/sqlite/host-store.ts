@@ -32,6 +32,8 @@ export interface HostStore {
   /** Session events that control has not stored yet. */
   readonly waitingEvents: () => number;
   readonly health: () => StoreHealth;
+  /** See {@link Database.copyTo}. */
+  readonly copyTo: (file: string) => Promise<void>;
   readonly close: () => void;
 }
 
@@ -147,6 +149,7 @@ export function hostStoreOn(database: Database, maxEvents: number): HostStore {
     droppedEvents: outbox.dropped,
     waitingEvents: outbox.waiting,
     health: database.health,
+    copyTo: database.copyTo,
     close: database.close,
   };
 }
