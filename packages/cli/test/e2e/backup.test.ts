@@ -73,14 +73,14 @@ async function lose(): Promise<void> {
 test("a backup that is written while sessions write brings releases, audit and what sessions keep back on an empty machine", async () => {
   await cluster.succeed("deploy", "tally", "--release", "v2", "--dir", "build");
   for (let n = 1; n <= 3; n++) expect(await count("lobby")).toBe(n);
-  let busy = true;
+  const enough = new AbortController();
   let counted = 0;
   const writing = (async () => {
-    while (busy) counted = await count("busy");
+    while (!enough.signal.aborted) counted = await count("busy");
   })();
   const said = await typeAsIn("Back up");
   const answered = counted;
-  busy = false;
+  enough.abort();
   await writing;
   expect(said).toMatch(/^Wrote backup, with 2 releases\./);
   const copy = join(cluster.directory, "backup");

@@ -479,6 +479,51 @@ describe("when control cannot do it", () => {
   });
 });
 
+describe("a backup", () => {
+  let running: RunningApi;
+  afterEach(() => running.stop());
+  const backup = (dir: string) => running.bySocket("/v1/backup", { method: "POST", body: { dir } });
+
+  test("is written once at a time, and told in the audit log when it is there", async () => {
+    const asked: string[] = [];
+    const written = Promise.withResolvers<void>();
+    const called = Promise.withResolvers<void>();
+    running = await startApi({
+      copyStores: (dir) => {
+        asked.push(dir);
+        called.resolve();
+        return written.promise;
+      },
+    });
+    const answering = backup("/backups/1");
+    await called.promise;
+    const second = await backup("/backups/2");
+    expect([second.status, second.code()]).toEqual([503, "CONTROL_BUSY"]);
+    expect(await running.audit.tail(1)).toEqual([]);
+    written.resolve();
+    expect((await answering).json()).toEqual({ ok: true });
+    expect(await running.audit.tail(1)).toMatchObject([
+      { kind: "backup.written", actor: "operator", detail: { dir: "/backups/1" } },
+    ]);
+    expect(asked).toEqual(["/backups/1"]);
+  });
+
+  test("that fails is told as such, leaves no entry, and the next one is begun", async () => {
+    let times = 0;
+    running = await startApi({
+      copyStores: async (dir) => {
+        times += 1;
+        if (times === 1) throw new HoldoverError("BACKUP_FAILED", { dir, problem: "the disk is full" });
+      },
+    });
+    const answer = await backup("/backups/1");
+    expect([answer.status, answer.code()]).toEqual([507, "BACKUP_FAILED"]);
+    expect(await running.audit.tail(1)).toEqual([]);
+    expect((await backup("/backups/1")).status).toBe(200);
+    expect((await backup("backups/1")).code()).toBe("REQUEST_INVALID");
+  });
+});
+
 describe("close()", () => {
   test("lets what is being answered come to its end, takes no more, and may be called twice", async () => {
     const called = Promise.withResolvers<void>();

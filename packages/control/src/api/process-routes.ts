@@ -88,6 +88,18 @@ export function addProcessRoutes(app: App, { operations, actorOf }: RouteContext
   );
 
   let copying = false;
+  const backup = async (dir: string, actor: string) => {
+    if (copying) throw new HoldoverError("CONTROL_BUSY", { problem: "another backup is being written" });
+    copying = true;
+    try {
+      await sources.copyStores(dir);
+      const atMs = sources.clock.now();
+      await sources.audit.append([{ atMs, kind: "backup.written", actor, reason: "asked", detail: { dir } }]);
+      return { ok: true as const };
+    } finally {
+      copying = false;
+    }
+  };
   app.post(
     "/v1/backup",
     {
@@ -104,19 +116,7 @@ export function addProcessRoutes(app: App, { operations, actorOf }: RouteContext
         response: { 200: ok, ...failures("BACKUP_FAILED", "CONTROL_BUSY", "LINK_DOWN", "STORE_FAILED") },
       },
     },
-    async (request) => {
-      if (copying) throw new HoldoverError("CONTROL_BUSY", { problem: "another backup is being written" });
-      copying = true;
-      try {
-        const { dir } = request.body;
-        await sources.copyStores(dir);
-        const [actor, atMs] = [actorOf(request), sources.clock.now()];
-        await sources.audit.append([{ atMs, kind: "backup.written", actor, reason: "asked", detail: { dir } }]);
-        return { ok: true as const };
-      } finally {
-        copying = false;
-      }
-    },
+    (request) => backup(request.body.dir, actorOf(request)),
   );
 
   app.post(

@@ -385,10 +385,10 @@ describe("A copy of a file that is in use", () => {
     const { pins, copyTo, close } = openHostStore(file);
     await placeMany(pins, 5000);
     const copy = join(dir, "copy.db");
-    let copied = false;
-    const copying = copyTo(copy).then(() => (copied = true));
+    const copied = new AbortController();
+    const copying = copyTo(copy).finally(() => copied.abort());
     let written = 0;
-    for (; !copied; written += 1) {
+    for (; !copied.signal.aborted; written += 1) {
       await placeMany(pins, 1, `later-${written}`);
       await turn();
     }
