@@ -72,7 +72,7 @@ function planBeyondMost(service: ServiceRecord, nowMs: number): Action[] {
     service: service.name,
     release: id,
     to: expiring(nowMs, nowMs + retention.grace),
-    why: `${retention.maxRetained} releases may be retained, and it is the oldest`,
+    why: `${retention.maxRetained} ${retention.maxRetained === 1 ? "release" : "releases"} may be retained, and it is the oldest`,
   }));
 }
 

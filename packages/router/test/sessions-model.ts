@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import type { EndedSession, LiveSession, PinStore, RoutedRelease, RoutedService, RoutingTable } from "@holdover/core";
+import {
+  HoldoverError,
+  type EndedSession,
+  type LiveSession,
+  type PinStore,
+  type RoutedRelease,
+  type RoutedService,
+  type RoutingTable,
+} from "@holdover/core";
 import * as fc from "fast-check";
 import { ManualClock, settled } from "@holdover/testkit/manual-clock";
 import { MemoryPinStore } from "@holdover/testkit/memory-pin-store";
@@ -54,6 +62,7 @@ export const step = fc.oneof(
       aging: fc.constantFrom(true, true, true, false),
     }),
   },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("move" as const), which: fc.nat(20) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("lose" as const), which: fc.nat(20) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("release" as const), which: fc.nat(20) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("time" as const), ms: fc.constantFrom(100, 500, 1200) }) },
@@ -98,7 +107,9 @@ export class World {
   /** The release of every pin that the store gave, by its fence, by key. */
   readonly #given = new Map<string, Map<number, string>>();
   /** What has to have been seen for the test to say anything. */
-  readonly seen = { placed: 0, anew: 0, shared: 0, aged: 0, kept: 0 };
+  readonly seen = { placed: 0, anew: 0, shared: 0, aged: 0, kept: 0, moved: 0 };
+  /** Fences of sessions that somebody asked to be moved. */
+  readonly #asked = new Set<number>();
   /** Until when somebody who has left was promised the place of a session, by key and when the session began. */
   readonly #promised = new Map<string, number>();
 
@@ -165,7 +176,8 @@ export class World {
 
   /** Nobody waits in vain: what is over has not been promised to anybody any more. Returns the keys. */
   #ending(sessions: readonly EndedSession[]): string {
-    for (const { key, openedAtMs, reason } of sessions) {
+    for (const { key, fence, openedAtMs, reason } of sessions) {
+      if (reason === "moved" && this.#asked.has(fence)) this.seen.moved += 1;
       if (reason !== "expired" && reason !== "lost") continue;
       const untilMs = this.#promised.get(`${key} ${openedAtMs}`) ?? 0;
       if (untilMs > this.clock.now()) this.#failure ??= new Error(`${key} ended before what was promised`);
@@ -225,6 +237,9 @@ export class World {
       case "table":
         this.table(one);
         break;
+      case "move":
+        this.#move(pick(this.sessions.all(), one.which));
+        break;
       case "lose": {
         const instance = pick([...this.#alive.values()].flat(), one.which);
         if (instance === undefined) break;
@@ -258,7 +273,7 @@ export class World {
       const stayed = held.filter(
         ({ key, hold, state }) => state === "held" && key === session.key && hold?.fence === session.fence,
       );
-      if (stayed.length === 0 || !this.#stands(session)) continue;
+      if (stayed.length === 0 || this.#asked.has(session.fence) || !this.#stands(session)) continue;
       assert.deepEqual(placesOf(this.sessions.all().filter(({ key }) => key === session.key)), placesOf([session]));
     }
   }
@@ -364,6 +379,19 @@ export class World {
     const of = `${key} ${promised.openedAtMs}`;
     this.#promised.set(of, Math.max(this.#promised.get(of) ?? 0, this.clock.now() + promised.lingerMs));
     client.promised = null;
+  }
+
+  /** It is refused, or its turn comes later; in this very step nothing has changed. */
+  #move(session: LiveSession | undefined): void {
+    if (!session) return;
+    const before = placesOf(this.sessions.all());
+    try {
+      this.sessions.move({ service: "rooms", key: session.key, fence: session.fence });
+      this.#asked.add(session.fence);
+    } catch (thrown) {
+      if (!(thrown instanceof HoldoverError)) throw thrown;
+    }
+    assert.deepEqual(placesOf(this.sessions.all()), before);
   }
 
   #release(instance: string | undefined): void {
