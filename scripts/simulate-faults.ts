@@ -43,6 +43,9 @@ const total: Total = {
   ends: 0,
   events: 0,
   deploys: 0,
+  dangerous: 0,
+  moved: 0,
+  cut: 0,
   crashes: 0,
   lastedMs: 0,
 };

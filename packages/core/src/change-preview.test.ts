@@ -284,6 +284,23 @@ describe("a word is refused in the preview with what refuses the word itself", (
   });
 });
 
+interface Drawn {
+  readonly kind: string;
+  readonly floor: number;
+  readonly span: number;
+  readonly share: number;
+  readonly grace: number;
+  readonly most: number | undefined;
+}
+
+function policyOf({ kind, floor, span, share, grace, most }: Drawn): RetentionPolicy {
+  const common = { ...KEPT, grace, ...(most !== undefined && { maxRetained: most }) };
+  if (kind === "until-empty") return { ...common, policy: "until-empty", floor };
+  if (kind === "fixed") return { ...common, policy: "fixed", window: span, floor };
+  const ceiling = span + 1;
+  return { ...common, policy: "budget", disruptionBudget: share, floor: Math.min(floor, ceiling), ceiling };
+}
+
 describe("whatever there is", () => {
   const policy = fc
     .record({
@@ -294,18 +311,7 @@ describe("whatever there is", () => {
       grace: fc.constantFrom(0, 30_000),
       most: fc.option(fc.integer({ min: 1, max: 2 }), { nil: undefined }),
     })
-    .map(({ kind, floor, span, share, grace, most }): RetentionPolicy => {
-      const common = { ...KEPT, grace, ...(most !== undefined && { maxRetained: most }) };
-      if (kind === "until-empty") return { ...common, policy: "until-empty", floor };
-      if (kind === "fixed") return { ...common, policy: "fixed", window: span, floor };
-      return {
-        ...common,
-        policy: "budget",
-        disruptionBudget: share,
-        floor: Math.min(floor, span + 1),
-        ceiling: span + 1,
-      };
-    });
+    .map(policyOf);
   const state = fc.oneof(
     fc.constantFrom(ready(20), ramping(20, 30)),
     // Of one the window may be over, of the other it is not.

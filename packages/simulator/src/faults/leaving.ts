@@ -1,6 +1,7 @@
 import type { LiveSession, RoutingTable } from "@holdover/core";
 import type { Client } from "./clients.ts";
 import type { ControlStore } from "./control-store.ts";
+import { idOf } from "./host-store.ts";
 import type { Verdict } from "./verdict.ts";
 import type { WallClock } from "./virtual-time.ts";
 
@@ -30,6 +31,8 @@ export class Leaving {
   /** Services of which a table ever had wedged sessions cut. */
   readonly #cutsWedged = new Set<string>();
   readonly #ages = new Set<string>();
+  /** Sessions that an operator has asked to be moved, up to the fence that they had when that was answered. */
+  readonly #asked = new Map<string, number>();
   /** Live sessions as they were after the step before, by fence, and how those of them have ended that were to be left. */
   #before: ReadonlyMap<number, Placed> = new Map();
   readonly #endedAs = new Map<number, Ending>();
@@ -58,11 +61,17 @@ export class Leaving {
     }
   }
 
+  /** An operator asks for one session to be moved; returns what says that this was answered, with the session's fence then. */
+  asked(service: string, key: string): (fence: number) => void {
+    this.#asked.set(idOf(service, key), Infinity);
+    return (fence) => this.#asked.set(idOf(service, key), fence);
+  }
+
   /** An end that was not stored has not happened; one that was stays so. */
   hostCrashed(pins: Iterable<Placed>): void {
     const stored = new Map(Array.from(pins, (pin) => [pin.fence, pin]));
     for (const [fence, session] of this.#before) {
-      const how = stored.has(fence) ? null : this.mayEnd(session);
+      const how = stored.has(fence) ? null : this.#isLeft(session);
       if (how) this.#endedAs.set(fence, how);
     }
     for (const fence of stored.keys()) this.#endedAs.delete(fence);
@@ -74,14 +83,21 @@ export class Leaving {
   look(live: Iterable<LiveSession>): void {
     const now = new Map([...live].map((session) => [session.fence, session]));
     for (const [fence, session] of this.#before) {
-      const how = now.has(fence) ? null : this.mayEnd(session);
+      const how = now.has(fence) ? null : this.#isLeft(session);
       if (how) this.#endedAs.set(fence, how);
     }
     this.#before = now;
   }
 
   /** How a session may be ended on purpose now, or was; null: it may not. */
-  mayEnd({ service, release, instance, key, fence }: Placed): Ending | null {
+  mayEnd(placed: Placed): Ending | null {
+    const { service, key, fence } = placed;
+    const asked = fence <= (this.#asked.get(idOf(service, key)) ?? 0);
+    return this.#isLeft(placed) ?? (asked ? "moved" : null);
+  }
+
+  /** The same by what holds for all sessions of a release, an instance or a service. */
+  #isLeft({ service, release, instance, key, fence }: Placed): Ending | null {
     const known =
       this.#endedAs.get(fence) ?? this.#leaving.get(`${service}/${release}`) ?? this.#leaving.get(instance ?? "");
     if (known) return known;

@@ -1,4 +1,4 @@
-import type { Control } from "@holdover/control";
+import type { Control, PreviewRequest } from "@holdover/control";
 import { asHoldoverError, type ReleaseRecord, type ReleaseStateName, type ServiceDefinition } from "@holdover/core";
 import type { ControlStore } from "./control-store.ts";
 import { definitionOf, inputOf, nameOf } from "./definition.ts";
@@ -7,9 +7,14 @@ import type { RecordRules } from "./record-rules.ts";
 import type { Declared, Step } from "./schedule.ts";
 import type { Verdict } from "./verdict.ts";
 
-type Word = Extract<Step, { do: "deploy" | "promote" | "ramp" | "rollback" | "retire" | "restart" | "prepare" }>;
+type Word = Extract<
+  Step,
+  { do: "deploy" | "promote" | "ramp" | "rollback" | "retire" | "restart" | "move" | "prepare" }
+>;
 
 const ACTOR = "operator";
+/** What a word meets that nobody could know before: the host, the store and the rest of the world. */
+const UNFORESEEN: ReadonlySet<string> = new Set(["LINK_DOWN", "NOT_IN_FORCE", "STORE_FAILED", "CONTROL_BUSY"]);
 /** Of the release that is declared at the beginning. */
 const FIRST_BUILD: Build = { kind: "sound", startMs: 50, exitMs: 20 };
 
@@ -21,6 +26,8 @@ export interface OperatorsOptions {
   readonly control: () => Control | null;
   /** A cutover by word was answered. */
   readonly cutOver: (service: string) => void;
+  /** One session is asked to be moved; returns what says that this was answered. */
+  readonly moving: (service: string, key: string) => () => void;
 }
 
 /** People who deploy, ramp, roll back, retire and restart, and what they have in their holdover.yaml. */
@@ -31,6 +38,8 @@ export class Operators {
   readonly declared = new Map<string, ServiceDefinition>();
   #newest = 1;
   deploys = 0;
+  /** Words that were done although their preview said that they may cut. */
+  dangerous = 0;
 
   constructor(options: OperatorsOptions, services: readonly Declared[]) {
     this.#options = options;
@@ -56,20 +65,28 @@ export class Operators {
         return this.#deploy(word, control, name);
       case "promote": {
         const release = this.#pick(name, word.which, "ready", "ramping", "retained");
-        if (release) this.#asked(control.promote(name, release.id, ACTOR), cutOver);
-        return;
+        if (!release) return;
+        const preview = { action: "promote", release: release.id } as const;
+        return this.#foreseen(control, name, preview, () =>
+          this.#asked(control.promote(name, release.id, ACTOR), cutOver),
+        );
       }
       case "ramp": {
         const release = this.#pick(name, word.which, "ready", "ramping", "retained");
-        if (release) this.#asked(control.ramp(name, release.id, word.percent, ACTOR));
-        return;
+        if (!release) return;
+        const { percent } = word;
+        const preview = { action: "ramp", release: release.id, percent } as const;
+        return this.#foreseen(control, name, preview, () =>
+          this.#asked(control.ramp(name, release.id, percent, ACTOR)),
+        );
       }
       case "rollback": {
         const to = word.which === null ? undefined : this.#pick(name, word.which, "retained")?.id;
-        const answered = word.cut ? this.#options.rules.word(name) : () => {};
         const request = { ...(to === undefined ? {} : { to }), sessions: word.cut ? "cut" : "finish" } as const;
-        this.#asked(control.rollback(name, request, ACTOR), cutOver, answered);
-        return;
+        return this.#foreseen(control, name, { action: "rollback", ...request }, () => {
+          const answered = word.cut ? this.#options.rules.word(name) : () => {};
+          return this.#asked(control.rollback(name, request, ACTOR), cutOver, answered);
+        });
       }
       case "retire": {
         const release = this.#pick(name, word.which, "starting", "ready", "ramping", "retained", "expiring");
@@ -78,12 +95,18 @@ export class Operators {
       }
       case "restart": {
         const { batch, waitMs, graceMs } = word;
-        this.#asked(control.restart(name, { batch, waitMs, graceMs }, ACTOR));
+        const settings = { batch, waitMs, graceMs };
+        const preview = { action: "restart", ...settings } as const;
+        return this.#foreseen(control, name, preview, () => this.#asked(control.restart(name, settings, ACTOR)));
+      }
+      case "move": {
+        const answered = this.#options.moving(name, word.key);
+        void this.#asked(control.move(name, word.key, ACTOR), () => {}, answered);
         return;
       }
       case "prepare":
-        if (word.inMs === null) this.#asked(control.unprepare(name, ACTOR));
-        else this.#asked(control.prepare(name, { inMs: word.inMs }, ACTOR));
+        if (word.inMs === null) void this.#asked(control.unprepare(name, ACTOR));
+        else void this.#asked(control.prepare(name, { inMs: word.inMs }, ACTOR));
     }
   }
 
@@ -97,7 +120,7 @@ export class Operators {
         const waits = state.name === "ramping" || (state.name === "ready" && intent.then === "wait");
         if (!waits) continue;
         if (current) this.#retire(control, name, id, true);
-        else this.#asked(control.promote(name, id, ACTOR));
+        else void this.#asked(control.promote(name, id, ACTOR));
       }
     }
   }
@@ -112,23 +135,52 @@ export class Operators {
     this.declared.set(name, definitionOf(word.service, word.declared, dir));
     const definition = inputOf(word.service, word.declared, dir);
     const then = typeof word.then === "number" ? { then: "ramp" as const, percent: word.then } : { then: word.then };
-    this.#asked(control.deploy(name, { release, dir, definition, then }, ACTOR), () => {
+    void this.#asked(control.deploy(name, { release, dir, definition, then }, ACTOR), () => {
       this.deploys += 1;
     });
   }
 
   #retire(control: Control, name: string, release: string, now: boolean): void {
-    const answered = this.#options.rules.word(`${name}/${release}`);
-    this.#asked(control.retire(name, release, now, ACTOR), () => {}, answered);
+    this.#foreseen(control, name, { action: "retire", release, now }, () => {
+      const answered = this.#options.rules.word(`${name}/${release}`);
+      return this.#asked(control.retire(name, release, now, ACTOR), () => {}, answered);
+    });
   }
 
-  /** An error of the table is an answer, too. */
-  #asked(answer: Promise<unknown>, then: () => void = () => {}, answered: () => void = () => {}): void {
-    answer.then(then, (thrown: unknown) => {
+  /** Looks what a word would do before it is said: what is shown is what has to become of it. */
+  #foreseen(control: Control, name: string, request: PreviewRequest, say: () => Promise<string | null>): void {
+    const seen = (): string => JSON.stringify(control.status().services.find((service) => service.name === name));
+    const before = seen();
+    const judge = async (): Promise<void> => {
+      const { problem, cuts } = await control.preview(name, request);
+      const refusal = await say();
+      if (refusal === null && cuts !== 0) this.dangerous += 1;
+      if (refusal === null || UNFORESEEN.has(refusal) || problem !== null || seen() !== before) return;
+      this.#options.verdict.break(
+        "preview",
+        `${request.action} of ${name} was to be done, and is refused with ${refusal}`,
+      );
+    };
+    judge().catch((thrown: unknown) => this.#options.verdict.break("sound", `a preview fails: ${String(thrown)}`));
+  }
+
+  /** An error of the table is an answer, too. @returns its code; null: it was done */
+  async #asked(
+    answer: Promise<unknown>,
+    then: () => void = () => {},
+    answered: () => void = () => {},
+  ): Promise<string | null> {
+    try {
+      await answer;
+      then();
+      return null;
+    } catch (thrown) {
       const { code, message } = asHoldoverError(thrown);
       if (code === "INTERNAL") this.#options.verdict.break("sound", message);
-    });
-    answer.then(answered, answered);
+      return code;
+    } finally {
+      answered();
+    }
   }
 
   #pick(service: string, which: number, ...states: ReleaseStateName[]): ReleaseRecord | undefined {

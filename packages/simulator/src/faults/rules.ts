@@ -73,6 +73,12 @@ export class Rules implements PinWatch, ClientWatch {
     return { ...this.#counted, closings: this.#cap.counted };
   }
 
+  /** An operator asks for one session to be moved; returns what says that this was answered. */
+  moving(service: string, key: string): () => void {
+    const answered = this.#leaving.asked(service, key);
+    return () => answered(this.#fences.get(idOf(service, key)) ?? 0);
+  }
+
   // What hosts do.
 
   tableArrives(table: RoutingTable): void {

@@ -60,6 +60,7 @@ export type Step = { readonly atMs: number } & (
       readonly waitMs: number;
       readonly graceMs: number;
     }
+  | { readonly do: "move"; readonly service: number; readonly key: string }
   | { readonly do: "prepare"; readonly service: number; readonly inMs: number | null }
   | { readonly do: "crash"; readonly who: "host" | "control"; readonly downMs: number }
   | { readonly do: "kill"; readonly which: number }
@@ -158,6 +159,7 @@ export function scheduleOf(seed: number): Schedule {
         graceMs: oneOf(0, 600, 4000),
       }),
     ],
+    [1.5, () => ({ do: "move", service: service(), key: `k${upTo(keys - 1)}` })],
     [0.8, () => ({ do: "prepare", service: service(), inMs: chance(0.3) ? null : oneOf(1000, 4000) })],
     [2.5, () => ({ do: "crash", who: oneOf("host", "control", "control"), downMs: oneOf(0, 100, 600, 2500) })],
     [2.5, () => ({ do: "kill", which: upTo(9) })],
@@ -207,6 +209,7 @@ const DO: Readonly<Record<Step["do"], true>> = {
   rollback: true,
   retire: true,
   restart: true,
+  move: true,
   prepare: true,
   crash: true,
   kill: true,

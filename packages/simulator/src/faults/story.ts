@@ -51,6 +51,8 @@ function stepWords(step: Step): string {
       return `retire release ${step.which} of ${service}${step.now ? " now" : ""}`;
     case "restart":
       return `restart ${service}, ${step.batch} at once, wait ${step.waitMs} ms, grace ${step.graceMs} ms`;
+    case "move":
+      return `move session ${step.key} of ${service}`;
     case "prepare":
       return step.inMs === null ? `call the cutover of ${service} off` : `prepare ${service} for ${step.inMs} ms on`;
     case "crash":

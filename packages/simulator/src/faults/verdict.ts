@@ -1,6 +1,6 @@
 import type { VirtualTime } from "./virtual-time.ts";
 
-/** The rules of DESIGN, by number and word; the last two are of the run itself. */
+/** The rules of DESIGN, by number and word; those without a number are of the run itself. */
 export const RULES = {
   "one-pin": "1: one session, one pin",
   admission: "2: no new session where the table does not admit it, and nothing accepted and then refused",
@@ -11,6 +11,7 @@ export const RULES = {
   audit: "7: every state change has an audit entry, and the chain verifies",
   serves: "8: the data plane serves, with or without control",
   "durable-pin": "9: no crash loses a pin that was answered",
+  preview: "what is shown before a word is what becomes of it, where nothing has changed in between",
   sound: "nothing throws what is a defect",
   converges: "without faults all comes to rest, and every session has ended once",
 } as const;

@@ -50,6 +50,11 @@ export interface Outcome extends Counted {
   /** Things that happened, one after the other; after each the rules were looked at. */
   readonly events: number;
   readonly deploys: number;
+  /** Words that were done although their preview said that they may cut. */
+  readonly dangerous: number;
+  /** Sessions that ended as these. */
+  readonly moved: number;
+  readonly cut: number;
   /** Of hosts, control processes and instances. */
   readonly crashes: number;
   /** Virtual time, ms. */
@@ -135,6 +140,7 @@ export class World {
         records,
         control: () => (this.#control?.isUp() ? this.#control.control : null),
         cutOver: (service) => recordRules.cutoverAnswered(rules.table, service),
+        moving: (service, key) => rules.moving(service, key),
       },
       services,
     );
@@ -170,6 +176,9 @@ export class World {
       ...this.#rules.counted(),
       events: this.#events,
       deploys: this.#operators.deploys,
+      dangerous: this.#operators.dangerous,
+      moved: this.#records.ended.filter(({ reason }) => reason === "moved").length,
+      cut: this.#records.ended.filter(({ reason }) => reason === "cut").length,
       crashes: this.#crashes,
       lastedMs: time.nowMs,
       head: this.#records.chain.at(-1)?.hash ?? "",
