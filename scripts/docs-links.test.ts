@@ -38,6 +38,15 @@ test("a link by reference has its address at the end of the page", async () => {
   expect(missing).toEqual([]);
 });
 
+test("docs/README.md leads to every guide", async () => {
+  const index = await readFile(join(ROOT, "docs/README.md"), "utf8");
+  const left: string[] = [];
+  for await (const name of glob("*.md", { cwd: join(ROOT, "docs"), exclude: ["README.md"] })) {
+    if (!index.includes(`](${name})`)) left.push(name);
+  }
+  expect(left).toEqual([]);
+});
+
 /** Those that stay in the repository. */
 function linksOf(text: string): string[] {
   return [...withoutCode(text).matchAll(/\]\(([^)\s]+)\)/g)]
