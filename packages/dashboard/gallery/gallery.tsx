@@ -7,11 +7,13 @@ import { type Situation, situations } from "./situations.ts";
 
 /**
  * Every picture in every situation that it has to stand, made up and moving: `npx vite packages/dashboard`, and then
- * `/gallery/index.html`, with `?theme=dark` for the other theme, `?only=rollback` for one situation.
+ * `/gallery/index.html`, with `?theme=dark` for the other theme, `?only=rollback` for one situation,
+ * `?pictures=lanes` for the lanes alone.
  */
 
 const query = new URLSearchParams(location.search);
 document.documentElement.dataset["theme"] = query.get("theme") ?? "light";
+const all = query.get("pictures") !== "lanes";
 const only = query.get("only") ?? "";
 const shown = situations(Date.now())
   .filter(({ name }) => only === "" || name === only)
@@ -37,10 +39,14 @@ function draw(): void {
       <section key={name}>
         <h2>{name}</h2>
         <Lanes {...{ service, forecasts, nowMs, rangeMs, onRange }} timeline={timeline(nowMs, rangeMs)} />
-        <h3>Session lengths</h3>
-        <Lengths lengths={lengths} service={service} />
-        <h3>Ages of open sessions</h3>
-        <Ages ages={ages} service={service} />
+        {all && (
+          <>
+            <h3>Session lengths</h3>
+            <Lengths lengths={lengths} service={service} />
+            <h3>Ages of open sessions</h3>
+            <Ages ages={ages} service={service} />
+          </>
+        )}
       </section>
     );
   });

@@ -33,7 +33,7 @@ export function Ages({ ages, service }: AgesProps) {
 
 function ReleaseAges({ release, colour, state, open, lingering, wedged, bars }: AgeBars) {
   return (
-    <section class={`ages-release ${colour}`} aria-label={`Ages of the sessions of ${release}`}>
+    <div class={`ages-release ${colour}`} role="group" aria-label={`Ages of the sessions of ${release}`}>
       <header>
         <span class="ages-name" title={release}>
           {release}
@@ -65,6 +65,6 @@ function ReleaseAges({ release, colour, state, open, lingering, wedged, bars }: 
           </tr>
         </tfoot>
       </table>
-    </section>
+    </div>
   );
 }

@@ -3,6 +3,9 @@ import { clockText } from "./clock-text.ts";
 import type { Lane, LanesLayout } from "./lane-layout.ts";
 import { deadlinePath, hardStopPath } from "./glyphs.ts";
 
+/** A lower lane has room for the outlines alone. */
+const ROOMY_PX = 34;
+
 /** What is foreseen: how releases that take no new sessions empty, when they retire, and what ends them. Moves with time. */
 export function LaneAhead({ layout }: { readonly layout: LanesLayout }) {
   return (
@@ -24,7 +27,7 @@ function Foreseen({ lane: { ahead, room }, layout }: { readonly lane: Lane; read
         <>
           <path class="fan high" d={fanPath(ahead.points, "high")} />
           <path class="fan low" d={fanPath(ahead.points, "low")} />
-          <path class="fan median" d={fanPath(ahead.points, "median")} />
+          {room >= ROOMY_PX && <path class="fan median" d={fanPath(ahead.points, "median")} />}
         </>
       )}
       {ahead.ends.map(({ kind, x }) => {
@@ -48,7 +51,7 @@ interface RetiresProps {
 function Retires({ ahead: { retires }, room, layout: { nowX, plot } }: RetiresProps) {
   const { lowX, medianX, highX, medianMs } = retires;
   const cap = Math.min(5, room / 4);
-  const roomy = room >= 34 && medianX < plot.right - 20 && medianX > nowX + 56;
+  const roomy = room >= ROOMY_PX && medianX < plot.right - 20 && medianX > nowX + 56;
   return (
     <g class="retires">
       <path d={`M${lowX} ${-cap}V${cap}M${lowX} 0H${highX}M${highX} ${-cap}V${cap}`} />

@@ -21,9 +21,9 @@ export function LaneBands({ layout, id }: { readonly layout: LanesLayout; readon
       ))}
       {lanes.map((lane, index) => (
         <g key={lane.release ?? ""} class={lane.colour} transform={`translate(0 ${lane.middle})`}>
-          {lane.band.gaps.map(({ fromX, toX }) => (
+          {lane.band.gaps.map(({ fromX, toX }, index) => (
             <rect
-              key={fromX}
+              key={index}
               x={fromX}
               width={toX - fromX}
               y={3 - lane.room / 2}
@@ -32,8 +32,9 @@ export function LaneBands({ layout, id }: { readonly layout: LanesLayout; readon
             />
           ))}
           <Admits lane={lane} id={`${id}-${index}`} width={width} />
-          {lane.band.pieces.map((piece) => (
-            <path key={piece.x[0]} class="band" d={outlinePath(piece)} fill={`url(#${id}-${index})`} />
+          {lane.band.pieces.map((piece, at) => (
+            // By their place: their x is another one with every update.
+            <path key={at} class="band" d={outlinePath(piece)} fill={`url(#${id}-${index})`} />
           ))}
         </g>
       ))}

@@ -24,8 +24,8 @@ export const LANE_RANGES = [
 export type LaneRangeMs = (typeof LANE_RANGES)[number]["ms"];
 
 export interface LanesProps {
-  /** Of the range that is shown; the one before may stay until it is there. A new one every few seconds, at least every
-   *  30 s: after that the picture says that it has not heard. undefined: there is none yet. */
+  /** Of the range that is shown. A new one every few seconds, at least every 30 s: after that the picture says that it
+   *  has not heard. undefined: there is none yet, and the one before is shown until then. */
   readonly timeline: TimelineView | undefined;
   /** The order of its releases gives the colours; its counts are the numbers at the bands. */
   readonly service: ServiceView;
@@ -44,14 +44,17 @@ const MARK_PX = 8;
 /** The picture of a service: each release a lane, as thick as it has live sessions; what is past, now, and what is ahead. */
 export function Lanes({ timeline, service, forecasts, nowMs, rangeMs, onRange }: LanesProps) {
   const [ref, width] = useWidth<HTMLDivElement>();
+  const last = useRef<TimelineView>(undefined);
+  if (timeline || last.current?.service !== service.name) last.current = timeline;
+  const shown = last.current;
   return (
     <figure class="lanes">
       <div class="lanes-head">
         <Ranges rangeMs={rangeMs} onRange={onRange} />
       </div>
       <div ref={ref}>
-        {timeline && width > 0 ? (
-          <Plot {...{ timeline, service, forecasts, nowMs, rangeMs, width }} />
+        {shown && width > 0 ? (
+          <Plot {...{ timeline: shown, service, forecasts, nowMs, rangeMs, width }} />
         ) : (
           <div class="lanes-none">Waiting for the first numbers…</div>
         )}

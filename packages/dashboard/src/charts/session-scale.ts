@@ -41,9 +41,12 @@ export function sessionScale(peaks: readonly number[], leastPx: number, budgetPx
   return { pxPerSession: px, heights: heightsAt(px), bar: barOf(px) };
 }
 
-/** Half the thickness of a band, px: any session at all is one pixel thick at least. */
+/**
+ * Half the thickness of a band, px: any session at all is one pixel thick at least. To an eighth of a pixel: nobody sees
+ * more, and a band that is about as thick for long has few points.
+ */
 export function halfOf(sessions: number, pxPerSession: number): number {
-  return sessions > 0 ? Math.max(0.5, (sessions * pxPerSession) / 2) : 0;
+  return sessions > 0 ? Math.max(0.5, Math.round(sessions * pxPerSession * 4) / 8) : 0;
 }
 
 function roundUp(sessions: number): number {
