@@ -25,9 +25,10 @@ export function App() {
   if (!signedIn && status.value === null) return <SignInPage />;
   return (
     <div class={isLive.value ? "page" : "page stale"}>
-      <a class="skip" href="#content">
+      {/* Not by its address: that is where the person is in the page. */}
+      <button type="button" class="skip" onClick={() => document.querySelector<HTMLElement>("#content")?.focus()}>
         Skip to the content
-      </a>
+      </button>
       <Header />
       <Staleness />
       <main id="content" tabIndex={-1}>

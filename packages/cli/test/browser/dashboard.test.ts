@@ -213,6 +213,29 @@ describe.skipIf(chromium.path === null)("the dashboard", () => {
     expect(unexplained).toBe(0);
   });
 
+  test("a dialog is opened, used and left by keys alone, and gives the focus back", async () => {
+    const { page } = await dashboard();
+    const where = page.url();
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe("content");
+    expect(page.url()).toBe(where);
+    const deploy = page.getByRole("button", { name: "Deploy…" });
+    await deploy.focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog", { name: "Deploy a release of rooms" }).waitFor();
+    await page.keyboard.type("v9");
+    expect(await page.getByRole("textbox", { name: "Release" }).inputValue()).toBe("v9");
+    // However far somebody goes, the focus stays in the dialog.
+    for (let step = 0; step < 20; step++) await page.keyboard.press("Tab");
+    const inDialog = () => page.evaluate(() => document.activeElement?.closest("dialog") !== null);
+    expect((await inDialog()) || (await page.evaluate(() => document.activeElement === document.body))).toBe(true);
+    await page.getByRole("textbox", { name: "Release" }).focus();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    expect(await deploy.evaluate((button) => button === document.activeElement)).toBe(true);
+  });
+
   test("while control says nothing the page tells since when, shows no number as live, and goes on by itself", async () => {
     const { page } = await dashboard();
     await page.getByText("New sessions start on v1.").waitFor();

@@ -1,6 +1,7 @@
 import type { ReleaseView, ServiceView } from "@holdover/control/api";
 import { useSignal } from "@preact/signals";
 import { ActionButton } from "../actions/action-button.tsx";
+import { countsKnown } from "../data/store.ts";
 import { Callout } from "../parts/callout.tsx";
 import { Age, Figure } from "../parts/figure.tsx";
 import { laneClass } from "../parts/lane.ts";
@@ -115,14 +116,13 @@ function SessionParts({ sessions }: { readonly sessions: NonNullable<ReleaseView
 const DOTS = 12;
 
 function Instances({ release: { instances, instancesWanted, state } }: { readonly release: ReleaseView }) {
+  // Without its link to the host control does not know what runs.
+  const known = countsKnown.value;
   const ready = instances.filter((one) => one.state === "ready").length;
   const wants = state === "retired" || state === "failed" ? 0 : instancesWanted;
   return (
     <>
-      <Told why={MEANINGS.instances} class="told figure">
-        {number(ready)}
-        <small> of {number(wants)}</small>
-      </Told>
+      <Figure value={known ? ready : null} why={MEANINGS.instances} unit={`of ${number(wants)}`} />
       {instances.length <= DOTS && (
         <span class="dots" aria-hidden="true">
           {instances.map((one) => (

@@ -146,7 +146,7 @@ function Totals({ service }: { readonly service: ServiceView }) {
       <div>
         <dt>releases live</dt>
         <dd>
-          <Figure value={holding.length} why={MEANINGS.liveReleases} />
+          <Figure value={countsKnown.value ? holding.length : null} why={MEANINGS.liveReleases} />
         </dd>
       </div>
       <div>

@@ -22,7 +22,7 @@ export function situationOf(service: ServiceView, linked: boolean, nowMs: number
   }
   facts.push(...admitting(service));
   for (const release of releases) {
-    if (release.state === "starting") facts.push(startingOf(release));
+    if (release.state === "starting") facts.push(startingOf(release, linked));
     if (release.state === "ready") {
       facts.push({
         tone: "busy",
@@ -64,17 +64,17 @@ function admitting({ current, releases }: ServiceView): Fact[] {
   }));
 }
 
-function startingOf({ id, instances, instancesWanted, then }: ReleaseView): Fact {
+function startingOf({ id, instances, instancesWanted, then }: ReleaseView, linked: boolean): Fact {
   const ready = instances.filter(({ state }) => state === "ready").length;
   const after = {
     promote: "then new sessions start on it",
     ramp: "then it takes a share of the new sessions",
     wait: "then it waits for your word",
   }[then];
-  return {
-    tone: "busy",
-    text: `${named(id)} is starting: ${ready} of ${counted(instancesWanted, "instance")} healthy, ${after}.`,
-  };
+  const healthy = linked
+    ? `${ready} of ${counted(instancesWanted, "instance")} healthy`
+    : "how far it is, is not known";
+  return { tone: "busy", text: `${named(id)} is starting: ${healthy}, ${after}.` };
 }
 
 function retainedOf({ id, sessions, retention }: ReleaseView, nowMs: number): Fact {
