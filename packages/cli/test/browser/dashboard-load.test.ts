@@ -14,8 +14,11 @@ const RELEASES = 50;
 const HELD_EVERY = 5;
 const SESSIONS = 10_000;
 const AT_ONCE = 20;
-/** The page may hold up whoever uses it for so long at a time, ms: from 100 ms on people feel it. Doubled, for machines under load. */
-const LONGEST_TASK_MS = 200;
+/**
+ * The page may hold up whoever uses it for so long at a time, ms: from 100 ms on people feel it. Three times that, as the
+ * browser shares two cores with control, its host and the instances.
+ */
+const LONGEST_TASK_MS = 300;
 /** Half of the frames come after so many ms at the latest, while it is scrolled: 60 in a second are 17. */
 const MEDIAN_FRAME_MS = 34;
 
