@@ -1,19 +1,18 @@
-import type { Consent, Model, Written } from "@holdover-examples/consultation";
+import type { Kept, Model, Written } from "@holdover-examples/consultation";
 import { defineSessionFormat } from "@holdover/worker";
 import { z } from "zod";
 
-interface V1 {
+interface V1 extends Pick<Kept, "consent"> {
   readonly lines: readonly Omit<Written, "atMs">[];
-  readonly consent: Omit<Consent, "terms"> | null;
 }
 
 type V2 = z.output<typeof v2>;
 const v2 = z.object({
   lines: z.array(z.object({ id: z.string(), from: z.string(), text: z.string(), atMs: z.number().nullable() })),
-  consent: z.object({ by: z.string(), atMs: z.number(), terms: z.string().nullable() }).nullable(),
+  consent: z.object({ by: z.string(), atMs: z.number(), terms: z.string() }).nullable(),
 });
 
-/** Version 2 says when something was written, and to which version of the terms somebody agreed. */
+/** Version 2 says when something was written. */
 const consultation = defineSessionFormat({
   name: "consultation",
   version: 2,
@@ -21,13 +20,13 @@ const consultation = defineSessionFormat({
   upgrade: {
     1: ({ lines, consent }: V1): V2 => ({
       lines: lines.map(({ id, from, text }) => ({ id, from, text, atMs: null })),
-      consent: consent && { ...consent, terms: "1" },
+      consent,
     }),
   },
   downgrade: {
     2: ({ lines, consent }: V2): V1 => ({
       lines: lines.map(({ id, from, text }) => ({ id, from, text })),
-      consent: consent && { by: consent.by, atMs: consent.atMs },
+      consent,
     }),
   },
   redact: ({ lines, consent }) => ({

@@ -7,11 +7,11 @@ const consultation = defineSessionFormat({
   version: 1,
   schema: z.object({
     lines: z.array(z.object({ id: z.string(), from: z.string(), text: z.string() })),
-    consent: z.object({ by: z.string(), atMs: z.number() }).nullable(),
+    consent: z.object({ by: z.string(), atMs: z.number(), terms: z.string() }).nullable(),
   }),
   redact: ({ lines, consent }) => ({
     lines: lines.map((_, index) => ({ id: `${index}`, from: "-", text: "-" })),
-    consent: consent && { by: "-", atMs: consent.atMs },
+    consent: consent && { ...consent, by: "-" },
   }),
 });
 
@@ -20,16 +20,10 @@ export const model: Model = {
   formats: [consultation],
   read: async (state) => {
     const { lines, consent } = (await state.read(consultation)) ?? { lines: [], consent: null };
-    return {
-      lines: lines.map(({ id, from, text }) => ({ id, from, text, atMs: null })),
-      consent: consent && { ...consent, terms: null },
-    };
+    return { lines: lines.map(({ id, from, text }) => ({ id, from, text, atMs: null })), consent };
   },
   value: ({ lines, consent }) => [
     consultation,
-    {
-      lines: lines.map(({ id, from, text }) => ({ id, from, text })),
-      consent: consent && { by: consent.by, atMs: consent.atMs },
-    },
+    { lines: lines.map(({ id, from, text }) => ({ id, from, text })), consent },
   ],
 };

@@ -22,8 +22,8 @@ export interface Written {
 export interface Consent {
   readonly by: string;
   readonly atMs: number;
-  /** Which version of the terms it was; null where whoever kept it did not know. */
-  readonly terms: string | null;
+  /** Which version of the terms it was. */
+  readonly terms: string;
 }
 
 export interface Kept {

@@ -97,8 +97,9 @@ function people({ others, forMs }) {
 function agreed(given) {
   consent = given;
   const when = consent && new Date(consent.atMs).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  const what = consent?.terms ? ` to version ${consent.terms}` : "";
-  $("agreed").textContent = consent ? `${consent.by} agreed${what} at ${when}` : "The customer has not agreed yet.";
+  $("agreed").textContent = consent
+    ? `${consent.by} agreed to version ${consent.terms} at ${when}`
+    : "The customer has not agreed yet.";
   $("agreed").classList.toggle("done", consent !== null);
   $("agree").hidden = consent !== null || me.role !== "customer";
 }

@@ -6,7 +6,8 @@ import { REPOSITORY, startCluster, type Cluster } from "@holdover/testkit/cluste
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { joinCall, openWindow, type Caller, type CallerOptions } from "./call-page.ts";
-import { commandLine, type Operator } from "./operator.ts";
+import { openDashboard } from "./dashboard-fixture.ts";
+import { dashboardPage, type DashboardPage } from "./dashboard-page.ts";
 
 /** Between two steps one goes on talking for so long, ms: what a step does to the call shows within it. */
 const TALK_MS = 3_000;
@@ -36,9 +37,10 @@ describe.skipIf(chromium.path === null)("a video call", () => {
   let cluster: Cluster;
   /** Another Holdover, which nobody touches: what the machine does to a call, whatever is deployed. */
   let quiet: Cluster;
-  let operator: Operator;
+  let dashboard: DashboardPage;
+  let dashboardWindow: Page;
   /** One for advisors and one for customers: what a browser does to a call it does to its control. */
-  let browsers: readonly [advisors: Browser, customers: Browser];
+  let browsers: readonly [advisors: Browser, customers: Browser, operator: Browser];
   let control: readonly Caller[];
 
   beforeAll(async () => {
@@ -47,10 +49,11 @@ describe.skipIf(chromium.path === null)("a video call", () => {
       startCluster({ services: { consultation: service } }),
       startCluster({ services: { consultation: { ...service, instances: 1 } } }),
     ]);
-    browsers = await Promise.all([openChromium(path), openChromium(path)]);
-    operator = commandLine(cluster, "consultation");
+    browsers = await Promise.all([openChromium(path), openChromium(path), openChromium(path)]);
     for (const one of [cluster, quiet])
       await one.until("v1 is current", (status) => status.services[0]?.current === "v1", 90_000);
+    ({ page: dashboardWindow } = await openDashboard(browsers[2], cluster));
+    dashboard = dashboardPage(dashboardWindow);
     control = await callOfTwo(quiet, "control", "control ");
   });
 
@@ -65,16 +68,16 @@ describe.skipIf(chromium.path === null)("a video call", () => {
     joinCall(windows[role].pop() ?? (await windowOf(role)), where.url, { room, role, name });
   const windowOf = (role: CallerOptions["role"]): Promise<Page> => openWindow(browsers[role === "advisor" ? 0 : 1]);
   const callOfTwo = async (where: Cluster, room: string, prefix = ""): Promise<[advisor: Caller, customer: Caller]> => {
-    const advisor = await enter(where, room, "advisor", `${prefix}advisor`);
-    const customer = await enter(where, room, "customer", `${prefix}customer`);
+    const advisor = await enter(where, room, "advisor", `${prefix}Ada`);
+    const customer = await enter(where, room, "customer", `${prefix}Ben`);
     await Promise.all([advisor.sees(1), customer.sees(1)]);
     return [advisor, customer];
   };
   const talk = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, TALK_MS));
   const mark = (call: readonly Caller[]): Promise<unknown> =>
     Promise.all([...call, ...control].map((caller) => caller.mark()));
-  const picture = async (caller: Caller, name: string): Promise<void> => {
-    await caller.page.screenshot({ path: await artefact(`${name}.png`) });
+  const picture = async (page: Page, name: string): Promise<void> => {
+    await page.screenshot({ path: await artefact(`${name}.png`) });
   };
   const stateOf = async (release: string): Promise<string | undefined> =>
     (await cluster.status()).services[0]?.releases.find(({ id }) => id === release)?.state;
@@ -103,57 +106,62 @@ describe.skipIf(chromium.path === null)("a video call", () => {
     expect(pid).toBeGreaterThan(0);
     await customer.write("Good morning");
     await customer.agree();
-    await picture(advisor, "call-before");
+    await picture(advisor.page, "call-before");
     windows.advisor = [await windowOf("advisor")];
     windows.customer = await Promise.all(Array.from({ length: 4 }, () => windowOf("customer")));
     await mark(call);
     await talk();
 
     step("deploy v2");
-    await operator.deploy("v2", V2);
+    await dashboard.deploy("v2", V2);
+    await dashboard.shows("v1", "retained", 1);
     await advisor.write("There is a v2 now");
     await talk();
     step("somebody waits on v2");
     // Somebody waits alone in a room that was opened on v2.
-    const waiting = await enter(cluster, "waiting", "customer", "waiting");
+    const waiting = await enter(cluster, "waiting", "customer", "Dan");
     expect((await waiting.place()).release).toBe("v2");
     await waiting.write("Is anybody there?");
-    await picture(advisor, "call-during");
+    await picture(advisor.page, "call-during");
 
     step("rollback");
-    await operator.rollback();
+    await dashboard.rollbackTo("v1");
     await talk();
     step("deploy v3");
-    await operator.deploy("v3", V2);
+    await dashboard.deploy("v3", V2);
+    await dashboard.shows("v2", "retained", 1);
+    await dashboardWindow.mouse.move(0, 0);
+    await picture(dashboardWindow, "call-dashboard");
     await talk();
 
     step("a new call");
     const newCall = await callOfTwo(cluster, "new", "new ");
     for (const caller of newCall) expect((await caller.place()).release).toBe("v3");
-    await picture(newCall[0], "call-on-v3");
+    await picture(newCall[0].page, "call-on-v3");
     await Promise.all(newCall.map((caller) => caller.hangUp()));
 
     step("expire v2");
     // Whoever waits on v2 is asked to move, and is on v3 with what was written.
-    await operator.expire("v2");
+    await dashboard.expire("v2", 1);
     await expect.poll(() => waiting.place()).toMatchObject({ release: "v3" });
-    expect(await waiting.lines()).toEqual(["waiting: Is anybody there?"]);
+    expect(await waiting.lines()).toEqual(["Dan: Is anybody there?"]);
     await waiting.hangUp();
 
     step("a third one joins");
     // A third one joins the call; and the control too, since that is work for the machine.
     const [second, third] = await Promise.all([
-      enter(cluster, "call", "customer", "second"),
-      enter(quiet, "control", "customer", "control second"),
+      enter(cluster, "call", "customer", "Cleo"),
+      enter(quiet, "control", "customer", "control Cleo"),
     ]);
     await Promise.all([...call, ...control, second, third].map((caller) => caller.sees(2)));
-    const said = ["customer: Good morning", "advisor: There is a v2 now"];
+    const said = ["Ben: Good morning", "Ada: There is a v2 now"];
     for (const caller of [...call, second]) {
       expect(await caller.place()).toEqual(place);
       expect(await caller.lines()).toEqual(said);
-      expect(await caller.agreed()).toMatch(/^customer agreed/);
+      expect(await caller.agreed()).toMatch(/^Ben agreed/);
     }
-    await picture(advisor, "call-after");
+    await picture(advisor.page, "call-after");
+    await dashboard.lists("call", "v1", 3);
     step("all are there");
     await talk();
 
@@ -163,6 +171,8 @@ describe.skipIf(chromium.path === null)("a video call", () => {
     expect(await stateOf("v1")).toBe("retained");
     await Promise.all([...call, second, third].map((caller) => caller.hangUp()));
     await cluster.until("v1 has retired", async () => (await stateOf("v1")) === "retired");
+    await dashboard.showsRetired("v1", "v2");
+    await picture(dashboardWindow, "call-dashboard-after");
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
   });
 
@@ -181,7 +191,7 @@ describe.skipIf(chromium.path === null)("a video call", () => {
     await Promise.all(call.map((caller) => caller.sees(1)));
     const [seen, controls] = await sides(call, "call-broken");
     const found = harm(seen, controls);
-    for (const name of ["advisor", "customer"]) {
+    for (const { name } of call) {
       expect(found).toContainEqual(expect.stringMatching(`^${name}: no frame for`));
       expect(found).toContainEqual(expect.stringMatching(`^${name}: 2 peer connections`));
     }
@@ -189,8 +199,8 @@ describe.skipIf(chromium.path === null)("a video call", () => {
     // What was kept is there, on another instance.
     for (const caller of call) {
       expect((await caller.place()).instance).not.toBe(instance);
-      expect(await caller.lines()).toEqual(["advisor: Good morning"]);
-      expect(await caller.agreed()).toMatch(/^customer agreed/);
+      expect(await caller.lines()).toEqual(["Ada: Good morning"]);
+      expect(await caller.agreed()).toMatch(/^Ben agreed/);
     }
   });
 });
