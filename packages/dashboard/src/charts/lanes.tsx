@@ -9,6 +9,7 @@ import { LaneLabels } from "./lane-labels.tsx";
 import { LaneLegend } from "./lane-legend.tsx";
 import { HOLDS_MS, laneLayout } from "./lane-layout.ts";
 import { LaneMarks } from "./lane-marks.tsx";
+import { reachOf } from "./lane-reach.ts";
 import { summaryText } from "./lane-reading.ts";
 import { LaneTable } from "./lane-table.tsx";
 import { clockText } from "./clock-text.ts";
@@ -83,8 +84,9 @@ interface PlotProps extends Omit<LanesProps, "timeline" | "onRange"> {
   readonly width: number;
 }
 
-function Plot({ timeline, service, forecasts, nowMs, rangeMs, width }: PlotProps) {
+function Plot({ timeline, service, forecasts, nowMs, width, rangeMs: chosenMs }: PlotProps) {
   const id = useId();
+  const rangeMs = reachOf(timeline, nowMs, chosenMs);
   const anchorMs = useAnchor(nowMs, rangeMs, width);
   // Drawn anew with new numbers, or when there have been none for some time.
   const drawnMs = Math.max(timeline.nowMs, Math.floor(nowMs / REDRAW_MS) * REDRAW_MS);
