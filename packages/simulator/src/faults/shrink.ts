@@ -37,8 +37,9 @@ export async function shrink(
       if (left.length < now.length && (await holds(left))) shorter = true;
       else from += size;
     }
-    if (size === 1 && !shorter) return least;
-    if (runs > MOST_RUNS) return least;
+    if ((size === 1 && !shorter) || runs > MOST_RUNS) return least;
+    // It may need no step at all.
+    if (least.schedule.steps.length === 0) return least;
     parts = size === 1 ? least.schedule.steps.length : parts * 2;
   }
 }
