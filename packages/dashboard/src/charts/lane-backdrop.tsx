@@ -1,3 +1,4 @@
+import { number } from "../words/figures.ts";
 import type { Lane, LanesLayout } from "./lane-layout.ts";
 
 /** What time does not move: the lanes' ground, the axis ahead, and the bands that go on without a claim. */
@@ -29,7 +30,7 @@ export function LaneBackdrop({ layout, label }: { readonly layout: LanesLayout; 
 
 /** What lies ahead and has no place in time: what goes on, what nobody can tell. */
 function Beyond({ lane, layout }: { lane: Lane; layout: LanesLayout }) {
-  const { ahead, colour, middle } = lane;
+  const { ahead, colour, middle, live } = lane;
   const { nowX, plot, narrow } = layout;
   switch (ahead.kind) {
     case "nothing":
@@ -46,7 +47,7 @@ function Beyond({ lane, layout }: { lane: Lane; layout: LanesLayout }) {
       return (
         ahead.kind === "unknown" &&
         !narrow && (
-          <text class="quiet" x={nowX + 44} y={middle + 4}>
+          <text class="quiet" x={nowX + 30 + 9 * number(live ?? 0).length} y={middle + 4}>
             nobody can tell when it ends
           </text>
         )

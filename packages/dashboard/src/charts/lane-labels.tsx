@@ -26,7 +26,7 @@ export function LaneLabels({ layout, nowMs, stale }: LaneLabelsProps) {
               title={release ?? folded.join(", ")}
             >
               <span class="lanes-name">{release ?? `${folded.length} earlier releases`}</span>
-              <span class="lanes-state">{stateText(lane, nowMs)}</span>
+              <span class="lanes-state">{stateText(lane, nowMs, narrow)}</span>
             </div>
             {state !== "retired" && state !== "failed" && (
               <span
@@ -46,14 +46,16 @@ export function LaneLabels({ layout, nowMs, stale }: LaneLabelsProps) {
   );
 }
 
-function stateText({ state, percent, ahead, retention }: Lane, nowMs: number): string {
+function stateText({ state, percent, ahead, retention }: Lane, nowMs: number, narrow: boolean): string {
   switch (state) {
     case "ramping":
       return `ramping, ${percent}% of new`;
     case "retained":
       return ahead.kind === "fan"
         ? `retained until ≈ ${momentText(ahead.retires.medianMs, nowMs)}`
-        : "retained, nobody can tell";
+        : narrow
+          ? "retained, nobody can tell"
+          : "retained";
     case "expiring":
       return retention?.deadlineMs ? `expiring until ${momentText(retention.deadlineMs, nowMs)}` : state;
     default:

@@ -193,6 +193,14 @@ describe("the layout of lanes", () => {
     expect(lanes[0]?.band.pieces).toHaveLength(1);
   });
 
+  it("knows that a release had no session before it was made, whoever counted then", () => {
+    const releases = [releaseView({ id: "v0", state: "current", createdAtMs: NOW - HOUR_MS / 2 })];
+    const { lanes } = laneLayout(inputOf({ lanes: [[null, null, null, 4, 4]], releases }));
+    expect(lanes[0]?.sessions).toEqual([0, 0, null, 4, 4]);
+    const again = laneLayout(inputOf({ lanes: [[null, 3, null, null, 4]], releases }));
+    expect(again.lanes[0]?.sessions).toEqual([0, 3, null, null, 4]);
+  });
+
   it("says that it has not heard once the last numbers are old", () => {
     const input = inputOf({ lanes: [[5, 5]] });
     const layout = laneLayout({ ...input, nowMs: NOW + 2 * HOLDS_MS, anchorMs: NOW + 2 * HOLDS_MS });

@@ -79,7 +79,7 @@ const LEAST_LANE_PX = 16;
 const LANE_PX = 44;
 const TICK_PX = 84;
 /** Half of a label of the clock, which is not to be cut. */
-const TICK_EDGE_PX = 20;
+const TICK_EDGE_PX = 26;
 /** Room right of now where nothing is foreseen. */
 const COUNT_PX = 64;
 /** Half of the flag at now. */

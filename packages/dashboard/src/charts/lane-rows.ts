@@ -38,7 +38,7 @@ export function laneRows(timeline: TimelineView, releases: ServiceView["releases
       percent: release?.percent ?? 0,
       live: GONE.has(state) ? 0 : liveOf(release),
       retention: release?.retention ?? null,
-      sessions: samples.get(id) ?? [],
+      sessions: sinceItWas(samples.get(id) ?? [], release?.createdAtMs ?? 0, timeline),
     };
   });
   if (rows.length <= MOST_LANES) return rows;
@@ -48,6 +48,18 @@ export function laneRows(timeline: TimelineView, releases: ServiceView["releases
   return gone.length < 2
     ? rows
     : [...rows.filter((row, index) => !folds(row, index)), foldedRow(gone, timeline.moments)];
+}
+
+/** Before a release was made it had no session, whether anybody counted then or not. */
+function sinceItWas(
+  sessions: readonly (number | null)[],
+  createdAtMs: number,
+  { fromMs, stepMs }: TimelineView,
+): readonly (number | null)[] {
+  const counted = sessions.findIndex((count) => count !== null);
+  // Of one that was deployed again it is the last time that is known: what was counted before tells that there was another.
+  const before = Math.min(counted < 0 ? Infinity : counted, Math.ceil((createdAtMs - fromMs) / stepMs));
+  return before > 0 ? sessions.map((count, index) => (index < before ? 0 : count)) : sessions;
 }
 
 function liveOf(release: ReleaseView | undefined): number | null {

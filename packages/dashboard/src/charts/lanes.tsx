@@ -16,6 +16,7 @@ import { clockText } from "./clock-text.ts";
 import { useWidth } from "./width.ts";
 
 export const LANE_RANGES = [
+  { name: "2 min", ms: 120_000 },
   { name: "15 min", ms: 900_000 },
   { name: "1 h", ms: 3_600_000 },
   { name: "6 h", ms: 21_600_000 },
@@ -169,7 +170,7 @@ function Moving({ fromX, toX, byPx, children }: MovingProps) {
 function useAnchor(nowMs: number, rangeMs: number, width: number): number {
   const anchor = useRef({ atMs: nowMs, rangeMs, width });
   const { current } = anchor;
-  const far = Math.abs(nowMs - current.atMs) > rangeMs / 8;
+  const far = Math.abs(nowMs - current.atMs) > rangeMs;
   if (far || current.rangeMs !== rangeMs || current.width !== width) anchor.current = { atMs: nowMs, rangeMs, width };
   return anchor.current.atMs;
 }
