@@ -123,7 +123,7 @@ describe("the control link", () => {
     const host = openHost();
     const bins = { ageMs: [5.5, 7], count: [1, 2], sessions: 3 };
     const none = { ageMs: [], count: [], sessions: 0 };
-    const group = { release: "v1", instance: null, label: "support", open: bins, lingering: none };
+    const group = { release: "v1", instance: null, label: "support", open: bins, jobs: 1, lingering: none };
     host.answer = async () => ({ atMs: 9, groups: [group] });
     await vi.waitFor(() => expect(control.linked()).toBe(true));
     const query = { service: "rooms", by: "release" } as const;
@@ -145,6 +145,25 @@ describe("the control link", () => {
       throw new HoldoverError("WORKER_NONE", details);
     };
     await expect(control.dataPlane.open(request)).rejects.toMatchObject({ code: "WORKER_NONE", details });
+  });
+
+  test("moves a session on the host, and tells why it could not", async () => {
+    const control = await openControl();
+    const host = openHost();
+    await vi.waitFor(() => expect(control.linked()).toBe(true));
+    const moved = { release: "v1", instance: "rooms.v1-1", fence: 3, connections: 2, job: false, to: "v2" };
+    host.answer = async () => moved;
+    const move = { service: "rooms", key: "a <b>room</b>", fence: 3 };
+    expect(await control.dataPlane.move(move)).toEqual(moved);
+    expect(host.calls).toEqual([{ name: "move", move }]);
+    const details = { service: "rooms", key: move.key };
+    host.answer = async () => {
+      throw new HoldoverError("SESSION_NOT_LIVE", details);
+    };
+    await expect(control.dataPlane.move({ ...move, fence: null })).rejects.toMatchObject({
+      code: "SESSION_NOT_LIVE",
+      details,
+    });
   });
 
   test("control sees instances, counts and the table in force once the host is there, and forgets them when it goes", async () => {

@@ -264,6 +264,18 @@ describe("a session that is moved", () => {
     expect(await world.ends()).toEqual(["a hangup"]);
   });
 
+  test("by word is told to its worker alone, and goes on there until that leaves it; others hear nothing", async () => {
+    const worker = await world.join("v1-1");
+    const [fence] = [await open(worker, "a"), await open(worker, "b")];
+    world.apply(release("v1", "existing"), release("v2", "new"));
+    expect(world.sessions.move({ service: "rooms", key: "a", fence })).toMatchObject({ job: true, instance: "v1-1" });
+    await world.clock.advance(60_000);
+    expect(endings(worker)).toEqual([`a ${fence} moved`]);
+    await worker.call(write("a", fence, "still its own"));
+    await worker.call({ name: "end", key: "a", fence, how: "hangup" });
+    expect(await world.ends()).toEqual(["a hangup"]);
+  });
+
   test("is cut at the end of the grace where its worker does not leave it", async () => {
     const worker = await world.join("v1-1");
     const fence = await open(worker, "a");
