@@ -271,6 +271,7 @@ describe("a session that is moved", () => {
     expect(world.sessions.move({ service: "rooms", key: "a", fence })).toMatchObject({ job: true, instance: "v1-1" });
     await world.clock.advance(60_000);
     expect(endings(worker)).toEqual([`a ${fence} moved`]);
+    expect(await read(worker, "a", fence)).toBeNull();
     await worker.call(write("a", fence, "still its own"));
     await worker.call({ name: "end", key: "a", fence, how: "hangup" });
     expect(await world.ends()).toEqual(["a hangup"]);
