@@ -5,8 +5,8 @@ import type { JoinedSession, SessionFormat, SessionState, StateValue } from "@ho
 import { SEATS, Stage, slotOf } from "./sfu.ts";
 
 const MOST_LINES = 200;
-/** Whoever lost the line, and not the call, has so long to come back to the same seat, ms. */
-const ABSENT_MS = 10_000;
+/** Whoever lost the line, and not the call, has so long to come back to his seat, ms: a router may be started anew meanwhile. */
+const ABSENT_MS = 60_000;
 
 type Role = "advisor" | "customer";
 
@@ -146,11 +146,10 @@ export class Room {
   async connect(person: Person, offer: string): Promise<string> {
     const answer = await this.#stage.join(person.seat, offer, () => {
       person.hasMedia = false;
-      person.tell?.({ type: "media-lost" });
+      if (person.tell) person.tell({ type: "media-lost" });
+      else this.#leave(person);
     });
-    // Left while it was being answered: nobody is to hear that seat any more.
-    if (this.#people.get(person.seat) === person) person.hasMedia = true;
-    else if (!this.#people.has(person.seat)) this.#stage.leave(person.seat);
+    person.hasMedia = true;
     return answer;
   }
 
@@ -180,19 +179,20 @@ export class Room {
 
   /**
    * A line is gone, with whoever was on it.
-   * @param left he hung up; otherwise he may come back
+   * @param left he hung up; otherwise he may come back, for as long as there is still something of him
    */
   gone(person: Person | null, tell: Tell, left: boolean): void {
     this.#lines -= 1;
     if (person?.tell === tell) {
       person.tell = null;
-      if (left) this.#leave(person);
+      if (left || !person.hasMedia) this.#leave(person);
       else person.absent = setTimeout(() => this.#leave(person), ABSENT_MS);
     }
     this.#lookIfEmpty();
   }
 
   #leave(person: Person): void {
+    clearTimeout(person.absent);
     this.#people.delete(person.seat);
     this.#stage.leave(person.seat);
     if (this.#people.size < 2) this.#sinceMs = null;

@@ -52,6 +52,9 @@ describe.skipIf(chromium.path === null)("a video call", () => {
     browsers = await Promise.all([openChromium(path), openChromium(path), openChromium(path)]);
     for (const one of [cluster, quiet])
       await one.until("v1 is current", (status) => status.services[0]?.current === "v1", 90_000);
+    // As many as there will be callers in the first test.
+    windows.advisor = await Promise.all(Array.from({ length: 3 }, () => windowOf("advisor")));
+    windows.customer = await Promise.all(Array.from({ length: 6 }, () => windowOf("customer")));
     ({ page: dashboardWindow } = await openDashboard(browsers[2], cluster));
     dashboard = dashboardPage(dashboardWindow);
     control = await callOfTwo(quiet, "control", "control ");
@@ -107,8 +110,6 @@ describe.skipIf(chromium.path === null)("a video call", () => {
     await customer.write("Good morning");
     await customer.agree();
     await picture(advisor.page, "call-before");
-    windows.advisor = [await windowOf("advisor")];
-    windows.customer = await Promise.all(Array.from({ length: 4 }, () => windowOf("customer")));
     await mark(call);
     await talk();
 
@@ -174,6 +175,25 @@ describe.skipIf(chromium.path === null)("a video call", () => {
     await dashboard.showsRetired("v1", "v2");
     await picture(dashboardWindow, "call-dashboard-after");
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+  });
+
+  test("goes on while the router is killed and started anew: the line comes back, and the media never left", async () => {
+    const call = await callOfTwo(cluster, "router");
+    const [advisor, customer] = call;
+    await mark(call);
+    await talk();
+
+    step("kill the host");
+    await cluster.kill("host");
+    await cluster.restart();
+    await Promise.all([advisor.write("Are you there?"), customer.write("I never left")]);
+    step("the line is back");
+    await talk();
+    const [seen, controls] = await sides(call, "call-router");
+    expect(harm(seen, controls)).toEqual([]);
+    for (const caller of call)
+      expect((await caller.lines()).toSorted()).toEqual(["Ada: Are you there?", "Ben: I never left"]);
+    await Promise.all(call.map((caller) => caller.hangUp()));
   });
 
   test("that is broken on purpose is found to be: its instance is killed, and its media with it", async () => {
