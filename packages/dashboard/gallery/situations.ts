@@ -3,7 +3,7 @@ import { HOUR, madeService, type MadeMark, type MadeRelease, type MadeService, M
 /** What the pictures have to stand. */
 export interface Situation extends MadeService {
   readonly name: string;
-  readonly rangeMs: 120_000 | 900_000 | 3_600_000 | 21_600_000 | 172_800_000;
+  readonly rangeMs: 900_000 | 3_600_000 | 21_600_000 | 172_800_000;
 }
 
 const COMMON = { rangeMs: 3_600_000 } as const;

@@ -16,7 +16,6 @@ import { clockText } from "./clock-text.ts";
 import { useWidth } from "./width.ts";
 
 export const LANE_RANGES = [
-  { name: "2 min", ms: 120_000 },
   { name: "15 min", ms: 900_000 },
   { name: "1 h", ms: 3_600_000 },
   { name: "6 h", ms: 21_600_000 },

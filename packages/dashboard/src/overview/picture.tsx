@@ -11,13 +11,11 @@ const FORECASTS_EVERY_MS = 15_000;
 /** Forecasts that are asked for at once: of the newest retained releases. */
 const FORECASTS_MOST = 8;
 
-const HOUR_MS = 3_600_000;
-
 /** The shortest range that goes back to where the oldest release that still lives began, an hour at the most. */
 function firstRange({ releases }: ServiceView): LaneRangeMs {
+  const [short, hour] = LANE_RANGES;
   const began = releases.filter(({ instances }) => instances.length > 0).map(({ createdAtMs }) => createdAtMs);
-  const age = serverClock.now() - Math.min(...began);
-  return LANE_RANGES.find(({ ms }) => ms >= HOUR_MS || age < ms)?.ms ?? HOUR_MS;
+  return serverClock.now() - Math.min(...began) < short.ms ? short.ms : hour.ms;
 }
 
 /** The live picture of a service, and what is ahead of its retained releases. */
