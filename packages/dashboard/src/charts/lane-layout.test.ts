@@ -215,6 +215,25 @@ describe("the layout of lanes", () => {
     expect(lanes.map(({ release }) => release)).toEqual(["v2", "v1", "v0"]);
   });
 
+  it("shows a release that failed before it had anything to count", () => {
+    const releases = [releaseView({ id: "v0", state: "current" }), releaseView({ id: "v1", state: "failed" })];
+    const failed = {
+      seq: 1,
+      kind: "release.failed",
+      atMs: NOW - 60_000,
+      release: "v1",
+      actor: "",
+      reason: "",
+    } as const;
+    const { lanes, marks } = laneLayout(inputOf({ lanes: [[1, 1]], releases, marks: [failed] }));
+    expect(lanes.map(({ release, sessions }) => [release, sessions])).toEqual([
+      ["v1", [0, 0]],
+      ["v0", [1, 1]],
+    ]);
+    expect(marks.map(({ event, y }) => [event.kind, y])).toEqual([["failed", lanes[0]?.middle]]);
+    expect(laneLayout(inputOf({ lanes: [[1, 1]], releases })).lanes).toHaveLength(1);
+  });
+
   it("folds releases that are gone into one lane where there are many, with the sum of their sessions", () => {
     const lanes = Array.from({ length: 50 }, (_, index) => (index === 3 ? [1, null] : [1, 2]));
     const releases = lanes.map((_, index) =>

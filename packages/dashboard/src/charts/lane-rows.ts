@@ -25,8 +25,13 @@ export function laneRows(timeline: TimelineView, releases: ServiceView["releases
   const order = new Map(releases.map(({ id }, index) => [id, index]));
   const known = new Map(releases.map((release) => [release.id, release]));
   const samples = new Map(timeline.lanes.map(({ release, sessions }) => [release, sessions]));
-  const alive = releases.filter(({ id, state }) => !samples.has(id) && !GONE.has(state)).map(({ id }) => id);
-  const ids = [...samples.keys(), ...alive].sort((a, b) => (order.get(b) ?? -1) - (order.get(a) ?? -1));
+  const marked = new Set(timeline.marks.map(({ release }) => release));
+  const others = releases.filter(({ id, state }) => !samples.has(id) && (!GONE.has(state) || marked.has(id)));
+  // Of a release that is not told of nobody had a session.
+  const none = Array<number>(timeline.moments).fill(0);
+  const ids = [...samples.keys(), ...others.map(({ id }) => id)].sort(
+    (a, b) => (order.get(b) ?? -1) - (order.get(a) ?? -1),
+  );
   const rows = ids.map((id): LaneRow => {
     const release = known.get(id);
     const state = release?.state ?? "retired";
@@ -38,7 +43,7 @@ export function laneRows(timeline: TimelineView, releases: ServiceView["releases
       percent: release?.percent ?? 0,
       live: GONE.has(state) ? 0 : liveOf(release),
       retention: release?.retention ?? null,
-      sessions: sinceItWas(samples.get(id) ?? [], release?.createdAtMs ?? 0, timeline),
+      sessions: sinceItWas(samples.get(id) ?? none, release?.createdAtMs ?? 0, timeline),
     };
   });
   if (rows.length <= MOST_LANES) return rows;

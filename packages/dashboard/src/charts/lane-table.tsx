@@ -1,10 +1,17 @@
 import type { ServiceView, TimelineView } from "@holdover/control/api";
+import type { LanesLayout } from "./lane-layout.ts";
 import { momentText } from "./clock-text.ts";
 import { eventText, storyOf } from "./lane-story.ts";
 
+interface LaneTableProps {
+  readonly service: ServiceView;
+  readonly timeline: TimelineView;
+  readonly layout: LanesLayout;
+}
+
 /** The lanes for whoever cannot see them. */
-export function LaneTable({ service, timeline }: { service: ServiceView; timeline: TimelineView }) {
-  const shown = new Set(timeline.lanes.map(({ release }) => release));
+export function LaneTable({ service, timeline, layout }: LaneTableProps) {
+  const shown = new Set(layout.lanes.flatMap(({ release, folded }) => release ?? folded));
   const said = (atMs: number | null | undefined) => (atMs == null ? "–" : momentText(atMs, timeline.nowMs));
   return (
     <div class="hidden">

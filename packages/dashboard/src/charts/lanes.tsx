@@ -103,7 +103,7 @@ function Plot({ timeline, service, forecasts, nowMs, width, rangeMs: chosenMs }:
       marks: <LaneMarks layout={layout} onLook={onLook} />,
       ahead: <LaneAhead layout={layout} />,
       legend: <LaneLegend layout={layout} id={id} />,
-      table: <LaneTable service={service} timeline={timeline} />,
+      table: <LaneTable service={service} timeline={timeline} layout={layout} />,
     }),
     [layout],
   );
