@@ -8,13 +8,8 @@ import {
   mustBeWarm,
   mustHaveCurrent,
   plan,
-  promoteChange,
-  rampChange,
   releaseOf,
   REPLAN_EVERY_MS,
-  restartChange,
-  retireChange,
-  rollbackChange,
   withRelease,
   type AuditLog,
   type Change,
@@ -25,7 +20,6 @@ import {
   type KeptSamples,
   type OpenedSession,
   type Platform,
-  type ReleaseRecord,
   type ReleaseStore,
   type ServiceDefinition,
   type ServiceRecord,
@@ -58,15 +52,16 @@ import type {
   StatusView,
 } from "./api/views.ts";
 import type { Builds } from "./builds.ts";
+import { Decisions, type Word } from "./decisions.ts";
 import type { Invitations } from "./invitations.ts";
 import { Executor } from "./executor.ts";
 import { getsOn, reportView, tryBeside } from "./format-gate.ts";
 import { LengthsDetail } from "./lengths-detail.ts";
-import { newRelease, readDefinition, refuseSecondDeploy, refuseSharedAddress, withoutOldest } from "./new-release.ts";
+import { refuseSharedAddress } from "./new-release.ts";
 import type { Operations } from "./operations.ts";
 import { Outlooks } from "./outlooks.ts";
 import { Planning } from "./planning.ts";
-import { previewMove, previewWord, type Word } from "./previews.ts";
+import { previewMove, previewWord } from "./previews.ts";
 import { Recent } from "./recent.ts";
 import { Records, type Cause } from "./records.ts";
 import { Routing } from "./routing.ts";
@@ -114,6 +109,7 @@ export class Control implements Operations {
   readonly #routing: Routing;
   readonly #outlooks: Outlooks;
   readonly #planning: Planning;
+  readonly #decisions: Decisions;
   readonly #timeline: Timeline;
   readonly #lengths: LengthsDetail;
   readonly #ages: Recent<SessionAges>;
@@ -148,6 +144,12 @@ export class Control implements Operations {
       ...options,
       outlooks: this.#outlooks,
       ages: (service) => this.#agesOf(service),
+    });
+    this.#decisions = new Decisions({
+      records: this.#records,
+      planning: this.#planning,
+      builds: options.builds,
+      known: () => this.#known(),
     });
     this.#executor = new Executor({
       ...options,
@@ -225,7 +227,7 @@ export class Control implements Operations {
   }
 
   deploy(serviceName: string, request: DeployRequest, actor: string): Promise<ReleaseView> {
-    return this.#operation(serviceName, actor, () => this.#deployChange(serviceName, request, actor));
+    return this.#operation(serviceName, actor, () => this.#decisions.deploy(serviceName, request, actor));
   }
 
   async compatibility(serviceName: string, from: string, to: string): Promise<CompatibilityView> {
@@ -320,6 +322,35 @@ export class Control implements Operations {
 
   restart(serviceName: string, settings: RestartRequest, actor: string): Promise<ReleaseView> {
     return this.#word(serviceName, { action: "restart", ...settings }, actor);
+  }
+
+  async preview(serviceName: string, request: PreviewRequest): Promise<PreviewView> {
+    const service = this.#records.service(serviceName);
+    if (request.action === "move") {
+      const move = { service: service.name, key: request.key, fence: null };
+      return previewMove(service.name, this.#now(), () => this.#options.dataPlane.move(move));
+    }
+    return previewWord(service, request, {
+      around: { ...this.#known(), closing: false },
+      planning: this.#planning,
+      decide: async () => {
+        this.#mustHaveRoom();
+        return this.#decided(() => this.#decisions.word(serviceName, request, "preview"));
+      },
+    });
+  }
+
+  async move(serviceName: string, key: string, actor: string): Promise<SessionMoved> {
+    const { audit, dataPlane } = this.#options;
+    const service = this.#records.service(serviceName).name;
+    const { release, instance, fence, connections, job } = await dataPlane.move({ service, key, fence: null });
+    // First: of what was not noted nobody would know who asked for it.
+    const at = { service, release, instance, session: key };
+    const reason = job ? "asked to finish: it is a job" : "asked to move by word";
+    await audit.append([
+      { ...this.#cause(actor, reason), ...at, kind: "session.moving", detail: { fence, connections } },
+    ]);
+    return dataPlane.move({ service, key, fence });
   }
 
   stopRestart(serviceName: string, actor: string): Promise<ReleaseView> {
@@ -417,7 +448,7 @@ export class Control implements Operations {
           dir: definition.dir,
           then: { then: "promote" },
         };
-        const release = await this.#newRelease(service, request, "control");
+        const release = await this.#decisions.newRelease(service, request, "control");
         await this.#records.save(withRelease(service, release), cause);
       } else if (!known || JSON.stringify(known.definition) !== JSON.stringify(definition)) {
         await this.#records.save(service, cause);
@@ -428,75 +459,8 @@ export class Control implements Operations {
     }
   }
 
-  async preview(serviceName: string, request: PreviewRequest): Promise<PreviewView> {
-    const service = this.#records.service(serviceName);
-    if (request.action === "move") {
-      const move = { service: service.name, key: request.key, fence: null };
-      return previewMove(service.name, this.#now(), () => this.#options.dataPlane.move(move));
-    }
-    return previewWord(service, request, {
-      around: { ...this.#known(), closing: false },
-      planning: this.#planning,
-      decide: async () => {
-        this.#mustHaveRoom();
-        return this.#decided(() => this.#decide(serviceName, request, "preview"));
-      },
-    });
-  }
-
-  async move(serviceName: string, key: string, actor: string): Promise<SessionMoved> {
-    const { audit, dataPlane } = this.#options;
-    const service = this.#records.service(serviceName).name;
-    const { release, instance, fence, connections, job } = await dataPlane.move({ service, key, fence: null });
-    // First: of what was not noted nobody would know who asked for it.
-    const at = { service, release, instance, session: key };
-    const reason = job ? "asked to finish: it is a job" : "asked to move by word";
-    await audit.append([
-      { ...this.#cause(actor, reason), ...at, kind: "session.moving", detail: { fence, connections } },
-    ]);
-    return dataPlane.move({ service, key, fence });
-  }
-
   #word(service: string, word: Word, actor: string): Promise<ReleaseView> {
-    return this.#operation(service, actor, () => this.#decide(service, word, actor));
-  }
-
-  /** What a word comes to as of now: to make the change, or to show it. */
-  async #decide(serviceName: string, word: Word, actor: string): Promise<Change> {
-    if (word.action === "deploy") {
-      return this.#deployChange(serviceName, { release: word.release, then: { then: "promote" } }, actor);
-    }
-    const service = this.#records.service(serviceName);
-    const known = this.#known();
-    switch (word.action) {
-      case "promote":
-        return promoteChange(service, word.release, known);
-      case "ramp":
-        return rampChange(service, word.release, word.percent, known);
-      case "rollback":
-        return rollbackChange(service, word.to, word.sessions, known);
-      case "retire":
-        return retireChange(service, word.release, word.now, known);
-      case "restart": {
-        const { batches, waitMs, graceMs } = await this.#planning.restartPlan(service, word);
-        const instances = batches.flatMap((batch) => batch.instances);
-        return restartChange(service, instances, { batch: word.batch, waitMs, graceMs }, this.#now());
-      }
-    }
-  }
-
-  async #deployChange(serviceName: string, request: DeployRequest, actor: string): Promise<Change> {
-    const given = request.definition === undefined ? null : readDefinition(serviceName, request.definition);
-    const stored = this.#records.find(serviceName);
-    const service = stored ?? (given ? { name: serviceName, definition: given, releases: [] } : null);
-    if (!service) throw this.#records.unknown(serviceName);
-    refuseSecondDeploy(service);
-    if (request.then.then === "ramp") mustHaveCurrent(service);
-    const definition = given ?? service.definition;
-    refuseSharedAddress(serviceName, definition, this.#records.services());
-    const release = await this.#newRelease({ ...service, definition }, request, actor);
-    const next = withoutOldest(withRelease(service, release), this.#known().instances ?? []);
-    return { next, release: release.id, reason: `deploy of ${release.dir}` };
+    return this.#operation(service, actor, () => this.#decisions.word(service, word, actor));
   }
 
   /**
@@ -541,12 +505,6 @@ export class Control implements Operations {
     } finally {
       this.#wake();
     }
-  }
-
-  #newRelease(service: ServiceRecord, request: DeployRequest, actor: string): Promise<ReleaseRecord> {
-    const { nowMs, instances } = this.#known();
-    const { builds } = this.#options;
-    return newRelease({ service, request, actor, nowMs, instances: instances ?? [], builds });
   }
 
   async #step(): Promise<void> {

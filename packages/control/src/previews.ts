@@ -14,11 +14,9 @@ import {
   type SessionMoved,
 } from "@holdover/core";
 import type { DeployPlanView, RestartPlanView } from "./api/forecast-views.ts";
-import type { PreviewRequest, PreviewView } from "./api/preview-views.ts";
+import type { PreviewView } from "./api/preview-views.ts";
+import type { Word } from "./decisions.ts";
 import type { Planning } from "./planning.ts";
-
-/** A change of releases by word. */
-export type Word = Exclude<PreviewRequest, { readonly action: "move" }>;
 
 export interface PreviewSources {
   readonly around: Around;
