@@ -66,11 +66,18 @@ export function measure(side: WatchedSide): SideMeasures {
   };
 }
 
-/** What a deploy has done to a call, in words; nothing where it went on as the control did. */
-export function harm(call: readonly WatchedSide[], control: readonly WatchedSide[]): string[] {
+/**
+ * What a deploy has done to a call, in words; nothing where it went on as the control did.
+ * @param allowedMs how much longer than the control it may stand still
+ */
+export function harm(
+  call: readonly WatchedSide[],
+  control: readonly WatchedSide[],
+  allowedMs: number = ALLOWED_MS,
+): string[] {
   const measured = control.map(measure);
-  const gapMs = Math.max(...measured.map(({ longestGapMs }) => longestGapMs)) + ALLOWED_MS;
-  const silenceMs = Math.max(...measured.map(({ longestSilenceMs }) => longestSilenceMs)) + ALLOWED_MS;
+  const gapMs = Math.max(...measured.map(({ longestGapMs }) => longestGapMs)) + allowedMs;
+  const silenceMs = Math.max(...measured.map(({ longestSilenceMs }) => longestSilenceMs)) + allowedMs;
   const stood = control.flatMap((side) => gapsIn(side, framesDecoded));
   return call.flatMap((side) => {
     const found = measure(side);
