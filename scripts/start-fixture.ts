@@ -55,7 +55,7 @@ export async function start(words: readonly string[] = [], { terminal = false } 
 
   const command = [process.execPath, START, ...words];
   // The one of util-linux: a terminal of its own for the command, with its exit code.
-  const [program = "", ...rest] = terminal ? ["script", "-qefc", command.join(" "), "/dev/null"] : command;
+  const [program = "", ...rest] = terminal ? ["script", "-qefc", `exec ${command.join(" ")}`, "/dev/null"] : command;
   const env = { ...process.env, [MARKER]: directory, NO_COLOR: "1" };
   const stdio = [terminal ? "pipe" : "ignore", "pipe", "pipe"] as const;
   const child = spawn(program, rest, { cwd: directory, env, stdio: [...stdio] });
