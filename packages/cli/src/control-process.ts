@@ -181,8 +181,9 @@ async function runControl(state: StateDir, again: boolean): Promise<void> {
   sinks.start();
   // What else can fail has not by now: an instance that it started would be left behind.
   await control.start(again ? null : config.services);
-  const { url } = await api.listen({ socketPath: state.apiSocket, ...parseAddress(config.api, "api") });
+  // Before it answers: whoever was answered finds the number of who did.
   await writeWhole(state.controlPid, `${process.pid}\n`);
+  const { url } = await api.listen({ socketPath: state.apiSocket, ...parseAddress(config.api, "api") });
 
   let stopping = false;
   const stop = async (): Promise<void> => {
